@@ -1,0 +1,43 @@
+"""What holds for every test: our settings are not the developer's, and a logged ERROR is a failure."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lipsmith.config import Settings
+from lipsmith.weights import WeightStore
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("LIPSMITH_DEVICE", "LIPSMITH_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(autouse=True)
+def _no_logged_error(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    yield
+    errors = [record.getMessage() for record in caplog.get_records("call") if record.levelno >= logging.ERROR]
+    assert not errors, f"the test logged {errors}"
+
+
+@pytest.fixture(scope="session")
+def clips() -> Path:
+    """The folder of real clips; tests that ask for it are skipped where it is missing."""
+    folder = Path(os.environ.get("LIPSMITH_CLIPS", ROOT.parent / "shared" / "clips"))
+    if not folder.is_dir():
+        pytest.skip(f"no test clips in {folder}")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def store() -> WeightStore:
+    """The third-party weights, fetched where missing."""
+    return WeightStore(Settings.from_environment().models_folder)
