@@ -1,0 +1,1 @@
+"""Containers, streams, frames, colour and time: everything about the file, nothing about faces."""

@@ -1,0 +1,236 @@
+"""A frame's own samples in and out, and what colour they are. The one place that knows pixel formats.
+
+Edits happen in the decoder's planes and bit depth: `read_codes` gives native code values on the luma grid,
+`write_codes` puts them back under a matte and leaves every sample outside it as it was. Working RGB, what networks and
+eyes see, is 8-bit, full-range, gamma-encoded R'G'B' in the source's own primaries and transfer (`codes_to_rgb`).
+
+Chroma is taken as left-sited (level with every second luma column, halfway between two luma rows), the default of
+H.264, HEVC and MPEG-2. Files sited otherwise are read and written half a luma pixel off, both ways alike.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+import av
+import cv2
+import numpy as np
+
+from lipsmith.engine.media.frame import Box, Frame
+from lipsmith.engine.media.spec import ColorSpec
+from lipsmith.errors import UnsupportedVideo
+
+_PLANAR_YUV = re.compile(r"yuvj?4(20|22|44)p(?:(10|12)le)?")
+_PLANAR_RGB = re.compile(r"gbrp(?:(10|12)le)?")
+# (Kr, Kb) by H.273 matrix number; FFmpeg takes BT.601 where nothing is said, and so do we.
+_LUMA_WEIGHTS = {
+    1: (0.2126, 0.0722),
+    5: (0.299, 0.114),
+    6: (0.299, 0.114),
+    7: (0.212, 0.087),
+    9: (0.2627, 0.0593),
+    10: (0.2627, 0.0593),
+}
+_DEFAULT_LUMA_WEIGHTS = (0.299, 0.114)
+# What averaging back the upsampled chroma does to it, per axis; see `_keep_unchanged`.
+_UP_AND_DOWN = np.array([0.125, 0.75, 0.125], np.float32)
+_AS_IS = np.array([0, 1, 0], np.float32)
+_HALF_CELL = np.array([0.25, 0.75], np.float32)  # weights of the row above and of the last chroma row itself
+_SAME_CODE = 0.75  # averaged colours closer than this differ by rounding only
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """Where the samples of a pixel format lie."""
+
+    is_rgb: bool
+    planes: tuple[int, int, int]  # plane of component 0, 1, 2 (Y, U, V or R, G, B)
+    steps: tuple[int, int, int]  # samples from one pixel to the next within a row
+    offsets: tuple[int, int, int]  # of the component within a pixel, in samples
+    chroma_step_x: int
+    chroma_step_y: int
+    dtype: type[np.generic]
+
+
+@lru_cache(maxsize=32)
+def _layout(pix_fmt: str) -> _Layout:
+    """Raises UnsupportedVideo."""
+    planar, apart, together = (0, 1, 2), (1, 1, 1), (0, 0, 0)
+    if match := _PLANAR_YUV.fullmatch(pix_fmt):
+        step_x, step_y = {"20": (2, 2), "22": (2, 1), "44": (1, 1)}[match[1]]
+        return _Layout(False, planar, apart, together, step_x, step_y, np.uint16 if match[2] else np.uint8)
+    if match := _PLANAR_RGB.fullmatch(pix_fmt):
+        return _Layout(True, (2, 0, 1), apart, together, 1, 1, np.uint16 if match[1] else np.uint8)
+    if pix_fmt == "nv12":
+        return _Layout(False, (0, 1, 1), (1, 2, 2), (0, 0, 1), 2, 2, np.uint8)
+    if pix_fmt == "rgb24":
+        return _Layout(True, (0, 0, 0), (3, 3, 3), (0, 1, 2), 1, 1, np.uint8)
+    raise UnsupportedVideo(f"Pictures in the pixel format {pix_fmt} cannot be edited; convert the video to yuv420p.")
+
+
+def require_editable(pix_fmt: str) -> None:
+    """Raises UnsupportedVideo where `read_codes` and `write_codes` do not know the pixel format."""
+    _layout(pix_fmt)
+
+
+def read_codes(frame: Frame, box: Box) -> np.ndarray:
+    """Native codes within `box`: (h, w, 3) uint8 or uint16, Y U V (or R G B), chroma brought linearly to the luma grid.
+
+    The box must be aligned to the chroma step (`Box.aligned(2, ...)`) and lie inside the picture. Raises
+    UnsupportedVideo.
+    """
+    layout = _layout(frame.picture.format.name)
+    samples = [_component(frame.picture, layout, index) for index in range(3)]
+    rows, columns = slice(box.top, box.bottom), slice(box.left, box.right)
+    luma = samples[0][rows, columns]
+    if layout.chroma_step_x == 1:
+        return cv2.merge([np.ascontiguousarray(part[rows, columns]) for part in samples])
+    chroma = [_upsampled(part, box, layout) for part in samples[1:]]
+    return cv2.merge([np.ascontiguousarray(luma), *chroma])
+
+
+def write_codes(frame: Frame, box: Box, codes: np.ndarray, matte: np.ndarray) -> None:
+    """Put `codes` (h, w, 3; as `read_codes` gives) back: each sample becomes round(matte·new + (1 − matte)·old).
+
+    `matte` is (h, w) float32 in [0, 1]. A chroma sample gets the average of the codes around it and of the matte over
+    its own luma samples; where the matte is 0 no sample changes by a bit. Raises UnsupportedVideo.
+    """
+    layout = _layout(frame.picture.format.name)
+    frame.picture.make_writable()  # the decoder may still predict from these planes
+    matte = np.ascontiguousarray(matte, np.float32)
+    target = _component(frame.picture, layout, 0)[box.top : box.bottom, box.left : box.right]
+    largest = (1 << frame.picture.format.components[0].bits) - 1
+    _blend(target, codes[..., 0], matte, largest)
+    chroma_box = _chroma_box(box, layout)
+    half_row = layout.chroma_step_y == 2 and box.height % 2 == 1
+    rows, columns = slice(chroma_box.top, chroma_box.bottom), slice(chroma_box.left, chroma_box.right)
+    if layout.chroma_step_x > 1:
+        matte = cv2.resize(_even(matte, layout), (chroma_box.width, chroma_box.height), interpolation=cv2.INTER_AREA)
+    for index in (1, 2):
+        plane = _component(frame.picture, layout, index)
+        new = codes[..., index]
+        if layout.chroma_step_x > 1:
+            new = _keep_unchanged(_averaged(_even(new, layout), layout), plane, chroma_box, layout, half_row)
+        _blend(plane[rows, columns], new, matte, largest)
+
+
+def codes_to_rgb(codes: np.ndarray, color: ColorSpec, bit_depth: int, pix_fmt: str) -> np.ndarray:
+    """Working RGB: (h, w, 3) uint8 from (h, w, 3) native codes. Raises UnsupportedVideo."""
+    scale = 255.0 / ((1 << bit_depth) - 1)
+    if _layout(pix_fmt).is_rgb:
+        return codes if bit_depth == 8 else np.rint(codes * np.float32(scale)).astype(np.uint8)
+    rgb = cv2.transform(codes, _yuv_to_rgb(color.matrix, color.range, bit_depth))
+    return rgb if bit_depth == 8 else np.minimum(rgb, 255).astype(np.uint8)
+
+
+@lru_cache(maxsize=32)
+def _yuv_to_rgb(matrix: int, sample_range: str, bit_depth: int) -> np.ndarray:
+    """(3, 4) float32 from codes (Y, U, V, 1) to R'G'B' of 0-255."""
+    red, blue = _LUMA_WEIGHTS.get(matrix, _DEFAULT_LUMA_WEIGHTS)
+    green = 1 - red - blue
+    unit = np.array(
+        [
+            [1, 0, 2 * (1 - red)],
+            [1, -2 * (1 - blue) * blue / green, -2 * (1 - red) * red / green],
+            [1, 2 * (1 - blue), 0],
+        ]
+    )
+    step = 1 << (bit_depth - 8)
+    full = (1 << bit_depth) - 1
+    black, luma_span, chroma_span = (0, full, full) if sample_range == "pc" else (16 * step, 219 * step, 224 * step)
+    scaled = unit * np.array([255 / luma_span, 255 / chroma_span, 255 / chroma_span])
+    offset = -scaled @ np.array([black, 128 * step, 128 * step])
+    return np.column_stack([scaled, offset]).astype(np.float32)
+
+
+def _component(picture: av.VideoFrame, layout: _Layout, index: int) -> np.ndarray:
+    """A view (rows, columns) on the frame's own memory."""
+    plane = picture.planes[layout.planes[index]]
+    samples = np.frombuffer(plane, layout.dtype)  # type: ignore[call-overload]  # a buffer since Python 3.12
+    row = plane.line_size // samples.itemsize
+    step, offset = layout.steps[index], layout.offsets[index]
+    height = plane.height
+    grid = samples[: row * height].reshape(height, row)
+    return grid[:, offset : plane.width * step : step]
+
+
+def _chroma_box(box: Box, layout: _Layout) -> Box:
+    """The box on the chroma grid; a half chroma cell at an odd edge of the picture is whole."""
+    step_x, step_y = layout.chroma_step_x, layout.chroma_step_y
+    return Box(box.left // step_x, box.top // step_y, -(-box.right // step_x), -(-box.bottom // step_y))
+
+
+def _with_margin(plane: np.ndarray, box: Box) -> np.ndarray:
+    """The box and one sample around it, the plane's edge repeated where it ends."""
+    height, width = plane.shape
+    top, left = max(box.top - 1, 0), max(box.left - 1, 0)
+    bottom, right = min(box.bottom + 1, height), min(box.right + 1, width)
+    return cv2.copyMakeBorder(
+        np.ascontiguousarray(plane[top:bottom, left:right]),
+        top - box.top + 1,
+        box.bottom + 1 - bottom,
+        left - box.left + 1,
+        box.right + 1 - right,
+        cv2.BORDER_REPLICATE,
+    )
+
+
+def _upsampled(plane: np.ndarray, box: Box, layout: _Layout) -> np.ndarray:
+    """Chroma on the luma grid of `box`: (h, w)."""
+    wide = _with_margin(plane, _chroma_box(box, layout))
+    rows, columns = wide.shape
+    if layout.chroma_step_y == 2:
+        wide = cv2.resize(wide, (columns, 2 * rows), interpolation=cv2.INTER_LINEAR)[2:-2]
+    else:
+        wide = wide[1:-1]
+    here, following = wide[:, 1:-1], wide[:, 2:]
+    full = np.empty((here.shape[0], 2 * here.shape[1]), wide.dtype)
+    full[:, ::2] = here
+    full[:, 1::2] = cv2.addWeighted(here, 0.5, following, 0.5, 0)
+    return full[: box.height, : box.width]
+
+
+def _even(values: np.ndarray, layout: _Layout) -> np.ndarray:
+    """Whole chroma cells: the last row and column repeated where the picture's size is odd."""
+    height, width = values.shape
+    missing = -height % layout.chroma_step_y, -width % layout.chroma_step_x
+    return np.pad(values, ((0, missing[0]), (0, missing[1])), mode="edge") if any(missing) else values
+
+
+def _averaged(values: np.ndarray, layout: _Layout) -> np.ndarray:
+    """Full-grid chroma down to its own grid: (h, w) codes to float32, triangle across columns, mean of rows."""
+    values = values.astype(np.float32)
+    if layout.chroma_step_y == 2:
+        values = 0.5 * (values[::2] + values[1::2])
+    level, after = values[:, ::2], values[:, 1::2]
+    before = np.concatenate([level[:, :1], after[:, :-1]], axis=1)
+    return 0.5 * level + 0.25 * (before + after)
+
+
+def _keep_unchanged(new: np.ndarray, plane: np.ndarray, chroma_box: Box, layout: _Layout, half_row: bool) -> np.ndarray:
+    """`new`, except that a sample whose colour nobody changed keeps its exact old value.
+
+    Bringing chroma up and averaging it back blurs it by a known kernel. Where the new average equals the old chroma
+    blurred so, nothing was edited, and the blur would be the only change.
+    """
+    old = _with_margin(plane, chroma_box).astype(np.float32)
+    near = old.copy()
+    near[:, 0] = near[:, 1]  # `_averaged` sees no column left of the box
+    rows = _UP_AND_DOWN if layout.chroma_step_y == 2 else _AS_IS
+    blurred = cv2.sepFilter2D(near, cv2.CV_32F, _UP_AND_DOWN, rows)[1:-1, 1:-1]
+    if half_row:  # of the last chroma row there is one luma row only, a quarter of the way to the row above
+        blurred[-1] = _HALF_CELL @ cv2.sepFilter2D(near[-3:-1], cv2.CV_32F, _UP_AND_DOWN, _AS_IS)[:, 1:-1]
+    return np.where(np.abs(new - blurred) <= _SAME_CODE, old[1:-1, 1:-1], new)
+
+
+def _blend(target: np.ndarray, new: np.ndarray, matte: np.ndarray, largest: int) -> None:
+    """In place: target (h, w) of codes becomes the mixture, rounded and within 0 and `largest`."""
+    old = target.astype(np.float32)
+    mixed = new.astype(np.float32)
+    mixed -= old
+    mixed *= matte
+    mixed += old
+    np.rint(mixed, out=mixed)
+    np.copyto(target, np.clip(mixed, 0, largest, out=mixed), casting="unsafe")

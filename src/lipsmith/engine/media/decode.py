@@ -1,0 +1,212 @@
+"""Frames and sound out of a file, one after another: memory does not grow with its length.
+
+Takes a `MediaSpec` (pictures) or a path (sound), gives `Frame`s in presentation order and float waveforms. Damaged
+packets are passed over; only a file that gives nothing at all is an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.video.reformatter import ColorRange, Colorspace
+
+from lipsmith.engine.media import clock
+from lipsmith.engine.media.frame import Frame
+from lipsmith.engine.media.probe import open_input, require_video, video_stream
+from lipsmith.engine.media.spec import MediaSpec, VideoSpec
+from lipsmith.errors import BrokenMedia, NoAudioStream
+
+# H.273 matrix number to swscale's; BT.601 where nothing is said, as in `color`.
+_MATRIX = {
+    1: Colorspace.ITU709,
+    5: Colorspace.ITU601,
+    6: Colorspace.ITU601,
+    7: Colorspace.SMPTE240M,
+    9: Colorspace.BT2020,
+    10: Colorspace.BT2020,
+}
+_GAP_SECONDS = 0.1  # a longer hole between audio packets is silence; less is rounding of time stamps
+_LONGEST_GAP_SECONDS = 600.0  # beyond it the time stamps are broken, not the sound missing
+
+
+def frames(spec: MediaSpec, *, threads: int = 2) -> Iterator[Frame]:
+    """Every frame in presentation order, `index` from 0, `pts` strictly increasing.
+
+    Raises NoVideoStream, BrokenMedia (not one frame decodes).
+    """
+    video = require_video(spec)
+    index = 0
+    last_pts: int | None = None
+    with open_input(spec.path) as container:
+        stream = video_stream(container, video.stream_index)
+        stream.thread_type = "AUTO"
+        stream.thread_count = threads
+        for picture in _pictures(container, stream):
+            pts = _stamp(picture, last_pts, video)
+            picture.pts = pts
+            picture.time_base = video.time_base
+            yield Frame(index, pts, video.time_base, picture)
+            index, last_pts = index + 1, pts
+    if index == 0:
+        raise BrokenMedia(f"{spec.path}: no picture in it can be decoded.")
+
+
+def rgb(frame: Frame, width: int | None = None, height: int | None = None) -> np.ndarray:
+    """The whole picture as working RGB: (H, W, 3) uint8, scaled where a size is given. Coded pixels, not rotated."""
+    picture = frame.picture
+    full = picture.color_range == ColorRange.JPEG or picture.format.name.startswith("yuvj")
+    return picture.reformat(
+        width=width,
+        height=height,
+        format="rgb24",
+        src_colorspace=_MATRIX.get(int(picture.colorspace), Colorspace.ITU601),
+        src_color_range=ColorRange.JPEG if full or picture.format.is_rgb else ColorRange.MPEG,
+        interpolation=None if width is None and height is None else "AREA",
+    ).to_ndarray()
+
+
+def audio(
+    path: Path,
+    stream_index: int | None,
+    sample_rate: int,
+    layout: str = "mono",
+    *,
+    origin_seconds: float | None = None,
+) -> Iterator[np.ndarray]:
+    """The sound of any file with sound, in blocks of (channels, n) float32, nominally in [-1, 1].
+
+    `stream_index` None is the first audio stream. `layout` is FFmpeg's name. Mono into stereo keeps its level, stereo
+    into mono is the mean. With `origin_seconds` (container clock) the first sample is the one heard at that time:
+    earlier sound is cut, a later start is preceded by silence; without it the first sample is the stream's first.
+    Raises NoAudioStream, BrokenMedia (nothing decodes) and the errors of `open_input`.
+    """
+    with open_input(path) as container:
+        stream = _audio_stream(container, stream_index, path)
+        aligner = _Aligner(sample_rate, origin_seconds)
+        heard = False
+        for block, seconds in _resampled(container, stream, sample_rate, layout):
+            heard = True
+            aligned = aligner.align(block, seconds)
+            if aligned.shape[1]:
+                yield aligned
+    if not heard:
+        raise BrokenMedia(f"{path}: its audio track holds no sound that can be decoded.")
+
+
+def _pictures(container: InputContainer, stream: av.VideoStream) -> Iterator[av.VideoFrame]:
+    """All that decodes; a damaged packet is skipped, a damaged container ends the stream."""
+    packets = container.demux(stream)
+    while True:
+        try:
+            yield from next(packets).decode()
+        except StopIteration:
+            return
+        except av.InvalidDataError:
+            continue
+        except av.FFmpegError:
+            return  # the demuxer cannot go on: probe has warned of it
+
+
+def _stamp(picture: av.VideoFrame, last: int | None, video: VideoSpec) -> int:
+    """A time stamp later than the last one, made up where AVI and its like give none."""
+    pts = picture.pts if picture.pts is not None else picture.dts
+    if last is None:
+        return video.start_pts if pts is None else pts
+    if pts is None:
+        return last + max(clock.pts_of_seconds(1 / video.frame_rate, video.time_base), 1)
+    return max(pts, last + 1)
+
+
+def _audio_stream(container: InputContainer, stream_index: int | None, path: Path) -> av.AudioStream:
+    for stream in container.streams.audio:
+        if stream_index is None or stream.index == stream_index:
+            if stream.codec_context is None:
+                raise BrokenMedia(f"{path}: its audio track is in a codec that cannot be decoded.")
+            return stream
+    raise NoAudioStream(f"{path}: there is no audio stream in it.")
+
+
+def _resampled(
+    container: InputContainer, stream: av.AudioStream, sample_rate: int, layout: str
+) -> Iterator[tuple[np.ndarray, float | None]]:
+    """(block, time of its first sample in seconds on the container's clock, None where unknown)."""
+    resampler: av.AudioResampler | None = None
+    source_format: tuple[int, str] | None = None
+    seconds: float | None = None
+    for sound in _sounds(container, stream):
+        if seconds is None and sound.pts is not None and sound.time_base is not None:
+            seconds = float(sound.pts * sound.time_base)
+        if resampler is None or source_format != (sound.sample_rate, sound.layout.name):
+            source_format = (sound.sample_rate, sound.layout.name)
+            resampler = av.AudioResampler(format="fltp", layout=_resample_layout(sound, layout), rate=sample_rate)
+        sound.pts = None  # holes are filled by the aligner, which sees the true times
+        for part in resampler.resample(sound):
+            yield _mixed(part.to_ndarray(), layout), seconds
+            seconds = None
+    if resampler is not None:
+        for part in resampler.resample(None):
+            yield _mixed(part.to_ndarray(), layout), None
+
+
+def _sounds(container: InputContainer, stream: av.AudioStream) -> Iterator[av.AudioFrame]:
+    packets = container.demux(stream)
+    while True:
+        try:
+            yield from next(packets).decode()
+        except StopIteration:
+            return
+        except av.InvalidDataError:
+            continue
+        except av.FFmpegError:
+            return
+
+
+def _resample_layout(sound: av.AudioFrame, layout: str) -> str:
+    """swresample scales mono <-> stereo by 0.707; these two are mixed by `_mixed` instead, at their own level."""
+    return sound.layout.name if {sound.layout.nb_channels, av.AudioLayout(layout).nb_channels} <= {1, 2} else layout
+
+
+def _mixed(block: np.ndarray, layout: str) -> np.ndarray:  # (channels, n)
+    channels = av.AudioLayout(layout).nb_channels
+    if block.shape[0] == channels:
+        return block
+    if channels == 1:
+        return block.mean(axis=0, keepdims=True)
+    return np.repeat(block, channels, axis=0)
+
+
+class _Aligner:
+    """Lays blocks on a clock that begins at `origin_seconds`: cuts, and fills holes with silence."""
+
+    def __init__(self, sample_rate: int, origin_seconds: float | None) -> None:
+        self._sample_rate = sample_rate
+        self._origin_seconds = origin_seconds
+        self._position: int | None = None  # of the next sample; negative before the origin
+
+    def align(self, block: np.ndarray, seconds: float | None) -> np.ndarray:
+        silence = 0
+        if self._position is None:
+            self._position = self._first_position(seconds)
+            silence = max(self._position, 0)
+        elif seconds is not None and self._origin_seconds is not None:
+            expected = clock.sample_of_seconds(seconds - self._origin_seconds, self._sample_rate)
+            hole = expected - self._position
+            if _GAP_SECONDS < hole / self._sample_rate < _LONGEST_GAP_SECONDS:
+                silence = hole - max(-self._position, 0) if self._position < 0 else hole
+                silence = max(silence, 0)
+                self._position = expected
+        cut = min(max(-self._position, 0), block.shape[1])
+        self._position += block.shape[1]
+        block = block[:, cut:]
+        if silence:
+            block = np.concatenate([np.zeros((block.shape[0], silence), np.float32), block], axis=1)
+        return block
+
+    def _first_position(self, seconds: float | None) -> int:
+        if self._origin_seconds is None or seconds is None:
+            return 0
+        return clock.sample_of_seconds(seconds - self._origin_seconds, self._sample_rate)

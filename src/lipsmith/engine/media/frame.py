@@ -1,0 +1,61 @@
+"""One decoded picture with its time, and a rectangle in it.
+
+Produced by `decode`, edited through `color`, consumed by `encode`. Carries the decoder's own planes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+import av
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A decoded picture. The planes may be edited in place through `color.write_codes`, nothing else."""
+
+    index: int  # from 0, in presentation order within the stream
+    pts: int  # in units of time_base
+    time_base: Fraction
+    picture: av.VideoFrame
+
+    @property
+    def seconds(self) -> float:
+        """Presentation time in seconds on the container's clock."""
+        return float(self.pts * self.time_base)
+
+
+@dataclass(frozen=True)
+class Box:
+    """Half-open pixel rectangle [left, right) x [top, bottom) in coded pixels."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+    def __post_init__(self) -> None:
+        if self.left >= self.right or self.top >= self.bottom:
+            raise ValueError(f"empty box: {self = }")
+
+    @property
+    def width(self) -> int:
+        return self.right - self.left
+
+    @property
+    def height(self) -> int:
+        return self.bottom - self.top
+
+    def clipped(self, width: int, height: int) -> Box:
+        """The part inside a picture of width x height."""
+        return Box(max(self.left, 0), max(self.top, 0), min(self.right, width), min(self.bottom, height))
+
+    def aligned(self, step: int, width: int, height: int) -> Box:
+        """Grown outwards to multiples of `step` (chroma sites), then clipped to the picture."""
+        return Box(
+            self.left // step * step,
+            self.top // step * step,
+            -(-self.right // step) * step,
+            -(-self.bottom // step) * step,
+        ).clipped(width, height)
