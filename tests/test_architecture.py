@@ -33,6 +33,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     f"{ENGINE}.dub": (ENGINE,),
     "lipsmith.demo": (f"{ENGINE}.media", f"{ENGINE}.mouth", f"{ENGINE}.faces", "lipsmith.config"),
     "lipsmith.console": (),
+    "lipsmith.__main__": ("lipsmith.cli",),
     "lipsmith.cli": (f"{ENGINE}.dub", f"{ENGINE}.quality", "lipsmith.config", "lipsmith.console", "lipsmith.demo"),
 }
 NO_NOUN = {"utils", "util", "common", "core", "base", "helpers", "misc"}

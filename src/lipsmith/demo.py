@@ -27,6 +27,7 @@ from lipsmith.weights import Artefact, WeightStore
 
 RATE = 25  # frames per second
 SIZE = (1280, 720)
+GRAIN = 1.0  # standard deviation, levels of 255: a picture without any would be too easy to encode
 _CROP = (12, 5, 439, 245)  # left, top, right, bottom of the portrait: head and shoulders, three times enlarged
 
 _SPEECH = "test/data/librivox/sense_and_sensibility_01_austen_64kb-"
@@ -130,14 +131,15 @@ def own_or_made(
     return shot, audio
 
 
-def make_shot(path: Path, material: WeightStore, store: WeightStore, progress: Progress) -> None:
-    """Write the animated portrait, speaking, as H.264 and AAC in MP4."""
-    phones = json.loads(material.path("phones").read_text())
-    path_of_mouth = mouth_path(phones)
+def make_shot(
+    path: Path, material: WeightStore, store: WeightStore, progress: Progress, *, frame_count: int | None = None
+) -> None:
+    """Write the animated portrait, speaking, as H.264 and AAC in MP4; only its first `frame_count` frames if given."""
+    path_of_mouth = mouth_path(json.loads(material.path("phones").read_text()))[:frame_count]
     portrait = Portrait.load(material.path("portrait"), store)
     part = path.with_name(f".{path.name}.part")
     try:
-        _encode(part, _frames(portrait, path_of_mouth, progress), material.path("speech"))
+        _encode(part, _frames(portrait, path_of_mouth, progress), material.path("speech"), len(path_of_mouth) / RATE)
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
@@ -321,12 +323,13 @@ def _frames(portrait: Portrait, path: np.ndarray, progress: Progress) -> Iterato
         swayed = cv2.remap(
             portrait.speaking(gap, widening), map_x, map_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
         )
-        noise = grain.normal(0, 1.6, (height, width, 1)).astype(np.float32)
+        noise = grain.normal(0, GRAIN, (height, width, 1)).astype(np.float32)
         yield np.clip(swayed + noise, 0, 255).astype(np.uint8)
         progress("sample", index + 1, len(path))
 
 
-def _encode(path: Path, pictures: Iterator[np.ndarray], speech: Path) -> None:
+def _encode(path: Path, pictures: Iterator[np.ndarray], speech: Path, seconds: float) -> None:
+    """H.264 and AAC; the sound ends with the picture."""
     with av.open(str(path), "w", format="mp4") as output, av.open(str(speech)) as recording:
         video = output.add_stream("libx264", rate=RATE, options={"crf": "17", "preset": "medium"})
         video.width, video.height, video.pix_fmt = *SIZE, "yuv420p"
@@ -344,6 +347,8 @@ def _encode(path: Path, pictures: Iterator[np.ndarray], speech: Path) -> None:
         output.mux(video.encode())
         resampler = av.AudioResampler(format="fltp", layout="mono", rate=48000)
         for heard in recording.decode(audio=0):
+            if heard.time >= seconds:
+                break
             for block in resampler.resample(heard):
                 output.mux(sound.encode(block))
         output.mux(sound.encode())

@@ -1,0 +1,5 @@
+"""`python -m lipsmith` is the `lipsmith` program."""
+
+from lipsmith.cli import main
+
+main()
