@@ -175,7 +175,7 @@ def _video_spec(container: InputContainer, tallies: list[_Tally], path: Path, wa
     if stream is None:
         return None
     tally = tallies[stream.index]
-    picture = _first_picture(path, stream.index)
+    picture = first_picture(path, stream.index)
     context = stream.codec_context
     time_base = stream.time_base
     assert time_base is not None  # every demuxed stream has one
@@ -218,7 +218,7 @@ def printable_tag(tag: str) -> str:
     return tag if tag.isprintable() and tag.isascii() else ""
 
 
-def _first_picture(path: Path, stream_index: int) -> av.VideoFrame:
+def first_picture(path: Path, stream_index: int) -> av.VideoFrame:
     """The first frame that decodes, from a handle of its own. Raises BrokenMedia."""
     with open_input(path) as container:
         packets = container.demux(video_stream(container, stream_index))

@@ -1,0 +1,367 @@
+"""A new file like the source: edited pictures, new first audio track, everything else copied packet by packet.
+
+Takes the source's `MediaSpec`, frames one after another and the voices; gives a whole file or none: it is written under
+a temporary name beside its place and renamed at the end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import io
+import os
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import numpy as np
+from av.container import InputContainer, OutputContainer
+from av.stream import Stream
+
+from lipsmith.engine.media import clock, decode
+from lipsmith.engine.media.encode import VideoEncoder, plan_video
+from lipsmith.engine.media.frame import Frame
+from lipsmith.engine.media.probe import first_picture, open_input, require_video, video_stream
+from lipsmith.engine.media.soundtrack import SoundEncoder, SoundPlan, Voice, mix, plan_sound
+from lipsmith.engine.media.spec import MediaSpec, VideoSpec
+from lipsmith.engine.progress import Progress, silent
+from lipsmith.errors import DiskFull, LipsmithError, OutputNotWritable, UnsupportedVideo
+
+_MUXERS = {
+    ".mp4": "mp4",
+    ".m4v": "mp4",
+    ".mov": "mov",
+    ".mkv": "matroska",
+    ".webm": "webm",
+    ".avi": "avi",
+    ".flv": "flv",
+    ".mpg": "mpeg",
+    ".mpeg": "mpeg",
+    ".ts": "mpegts",
+    ".m2ts": "mpegts",
+}
+_MOV_FAMILY = ("mp4", "mov")
+# Written by the muxer itself, or untrue of the new file.
+_OWN_TAGS = {"major_brand", "minor_version", "compatible_brands", "encoder", "duration", "software"}
+_STATISTICS_TAGS = ("bps", "number_of_", "_statistics_", "duration-")
+# What the MP4 muxer stores by itself; any other tag needs its general metadata.
+_MP4_TAGS = {
+    "title", "artist", "album_artist", "composer", "album", "date", "encoder", "comment", "genre", "copyright",
+    "grouping", "lyrics", "description", "synopsis", "show", "episode_id", "network", "keywords", "location",
+    "creation_time", "timecode", "track", "disc", "hd_video", "media_type", "rating",
+}  # fmt: skip
+_LARGEST_TIMESCALE = 2**31 - 1
+_NO_ROOM = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
+_PROGRESS_EVERY = 10  # frames
+
+
+@dataclass(frozen=True)
+class RewriteReport:
+    """What was done to the file."""
+
+    video_codec: str
+    encoder: str
+    settings: str
+    frames: int
+    differences: tuple[str, ...]  # sentences on what could not be kept
+
+
+def rewrite(
+    source: MediaSpec,
+    out: Path,
+    frames: Iterable[Frame],
+    voices: Sequence[Voice] | None,
+    *,
+    source_beyond_end: bool = False,
+    progress: Progress = silent,
+    threads: int = 2,
+) -> RewriteReport:
+    """Write `out` like `source` with these pictures and, unless `voices` is None, with the voices as first audio track.
+
+    Voices are laid from the first frame on; the track is as long as the video. Where no voice sounds yet or any more
+    there is silence, or with `source_beyond_end` the source's own sound. The container follows the suffix of `out`.
+    Raises OutputNotWritable (also where `out` is the source), DiskFull, UnsupportedVideo, NoVideoStream, and what
+    `frames` and the voices raise; then nothing is left behind.
+    """
+    muxer = _muxer(out)
+    _check_place(source, out)
+    part = out.with_name(f".{out.stem}.{uuid.uuid4().hex}{out.suffix}")
+    try:
+        report = _write(source, part, muxer, frames, voices, source_beyond_end, progress, threads)
+        with _writing(out):
+            part.replace(out)
+    finally:
+        part.unlink(missing_ok=True)
+    return report
+
+
+def _write(
+    source: MediaSpec,
+    part: Path,
+    muxer: str,
+    frames: Iterable[Frame],
+    voices: Sequence[Voice] | None,
+    source_beyond_end: bool,
+    progress: Progress,
+    threads: int,
+) -> RewriteReport:
+    video = require_video(source)
+    picture = first_picture(source.path, video.stream_index)
+    plan = plan_video(video, muxer, picture)
+    sound = None if voices is None else plan_sound(source.audio[0] if source.audio else None, muxer)
+    with open_input(source.path) as template, contextlib.ExitStack() as stack:
+        with _writing(part):
+            output = av.open(str(part), "w", format=muxer, container_options=_muxer_options(source, template, muxer))
+        # On an error the file is deleted anyway; closing may fail once more and must not hide the first error.
+        stack.push(lambda kind, _error, _trace: _close_quietly(output) if kind else None)
+        copier = _Copier(template, output)
+        pictures: VideoEncoder | None = None
+        track: SoundEncoder | None = None
+        start_seconds = clock.seconds_of_pts(video.start_pts, video.time_base)
+        for stream in template.streams:
+            if stream.index == video.stream_index:
+                original = video_stream(template, stream.index)
+                pictures = VideoEncoder(output, plan, video, original, picture, threads=threads)
+                _take_tags(
+                    stream, pictures.stream, original.codec_context.codec_tag if _same_family(source, muxer) else ""
+                )
+            elif sound is not None and source.audio and stream.index == source.audio[0].stream_index:
+                track = SoundEncoder(output, sound, start_seconds)
+                _take_tags(stream, track.stream, "")
+            else:
+                copier.add(stream)
+        assert pictures is not None
+        if sound is not None and track is None:
+            track = SoundEncoder(output, sound, start_seconds)
+        _take_file_tags(template, output)
+        blocks = _blocks(source, video, voices, sound, source_beyond_end)
+        with _writing(part):
+            output.start_encoding()
+        count = 0
+        for frame in frames:
+            _mux(output, pictures.encode(frame), part)
+            count += 1
+            now = frame.seconds
+            _feed(output, track, blocks, now, part)
+            _mux(output, copier.until(now), part)
+            if count % _PROGRESS_EVERY == 0:
+                progress("write", count, video.frame_count_from_content)
+        _mux(output, pictures.encode(None), part)
+        _feed(output, track, blocks, None, part)
+        _mux(output, copier.until(None), part)
+        with _writing(part):
+            output.close()
+    progress("write", count, count)
+    told = (
+        *plan.differences,
+        *(sound.differences if sound else ()),
+        *copier.differences,
+        *_container_differences(source, muxer),
+    )
+    return RewriteReport(plan.codec, plan.encoder, plan.settings, count, told)
+
+
+class _Copier:
+    """Streams that go from input to output untouched, packet by packet."""
+
+    def __init__(self, source: InputContainer, output: OutputContainer) -> None:
+        self._source = source
+        self._output = output
+        self._targets: dict[int, Stream] = {}
+        self._packets: Iterator[av.Packet] | None = None
+        self._waiting: av.Packet | None = None
+        self.differences: list[str] = []
+
+    def add(self, stream: Stream) -> None:
+        """Carry this stream, unless the muxer makes it by itself (timecode, chapters) or cannot hold it."""
+        if stream.type == "data" and _is_made_by_muxer(stream, self._source):
+            return
+        if not _can_carry(stream, self._output.format.name):
+            self.differences.append(
+                f"The {stream.type} stream {stream.index} ({_name(stream)}) cannot be carried over."
+            )
+            return
+        target = self._output.add_stream_from_template(stream, opaque=True)
+        _take_tags(stream, target, "")
+        if stream.type != "attachment":  # those are written with the header
+            self._targets[stream.index] = target
+
+    def until(self, seconds: float | None) -> Iterator[av.Packet]:
+        """Packets up to this time on the container's clock, or all that are left."""
+        if not self._targets:
+            return
+        if self._packets is None:
+            self._packets = self._source.demux([self._source.streams[index] for index in self._targets])
+        while (packet := self._waiting or self._next()) is not None:
+            stamp = packet.dts if packet.dts is not None else packet.pts
+            if seconds is not None and stamp is not None and stamp * packet.time_base > seconds:
+                self._waiting = packet
+                return
+            self._waiting = None
+            packet.stream = self._targets[packet.stream_index]
+            yield packet
+
+    def _next(self) -> av.Packet | None:
+        assert self._packets is not None
+        try:
+            return next((packet for packet in self._packets if packet.size or packet.dts is not None), None)
+        except av.FFmpegError as error:
+            self.differences.append(f"Copying other streams stopped early: {error.strerror}.")
+            self._packets = iter(())
+            return None
+
+
+def _muxer(out: Path) -> str:
+    muxer = _MUXERS.get(out.suffix.lower())
+    if muxer is None:
+        known = ", ".join(_MUXERS)
+        raise UnsupportedVideo(f"{out}: '{out.suffix}' is no container that can be written; use one of {known}.")
+    return muxer
+
+
+def _check_place(source: MediaSpec, out: Path) -> None:
+    """Fail before hours of work, not after. Raises OutputNotWritable."""
+    if not out.parent.is_dir():
+        raise OutputNotWritable(f"{out}: there is no folder {out.parent}.")
+    if out.is_dir():
+        raise OutputNotWritable(f"{out}: this is a folder.")
+    if out.exists() and out.samefile(source.path):
+        raise OutputNotWritable(f"{out}: this is the source itself; choose another name.")
+    if not os.access(out.parent, os.W_OK):
+        raise OutputNotWritable(f"{out}: no permission to write into {out.parent}.")
+
+
+@contextlib.contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """FFmpeg's errors about the output in our words."""
+    try:
+        yield
+    except LipsmithError:
+        raise
+    except (av.FFmpegError, OSError) as error:
+        if error.errno in _NO_ROOM:
+            raise DiskFull(f"{path.parent}: there is no room left for the output.") from error
+        if isinstance(error, OSError):
+            raise OutputNotWritable(f"{path.parent}: cannot be written ({error.strerror}).") from error
+        raise UnsupportedVideo(f"{path.name}: the container refuses the streams ({error.strerror}).") from error
+
+
+def _close_quietly(output: OutputContainer) -> None:
+    with contextlib.suppress(av.FFmpegError, OSError):
+        output.close()
+
+
+def _mux(output: OutputContainer, packets: Iterable[av.Packet], path: Path) -> None:
+    for packet in packets:
+        with _writing(path):
+            output.mux_one(packet)
+
+
+def _feed(
+    output: OutputContainer, track: SoundEncoder | None, blocks: Iterator[np.ndarray], seconds: float | None, path: Path
+) -> None:
+    """Sound up to this time on the container's clock, or all that is left and the encoder's last packets."""
+    if track is None:
+        return
+    while seconds is None or track.end_seconds <= seconds:
+        block = next(blocks, None)
+        if block is None:
+            break
+        _mux(output, track.encode(block), path)
+    if seconds is None:
+        _mux(output, track.encode(None), path)
+
+
+def _blocks(
+    source: MediaSpec, video: VideoSpec, voices: Sequence[Voice] | None, plan: SoundPlan | None, source_beyond_end: bool
+) -> Iterator[np.ndarray]:
+    if voices is None or plan is None:
+        return iter(())
+    total = clock.sample_of_seconds(video.duration_seconds_from_content, plan.sample_rate)
+    elsewhere = None
+    if source_beyond_end and source.audio:
+        origin = clock.seconds_of_pts(video.start_pts, video.time_base)
+        index = source.audio[0].stream_index
+        elsewhere = decode.audio(source.path, index, plan.sample_rate, plan.layout, origin_seconds=origin)
+    return mix(voices, plan, total, elsewhere)
+
+
+def _muxer_options(source: MediaSpec, template: InputContainer, muxer: str) -> dict[str, str]:
+    if muxer not in _MOV_FAMILY:
+        return {"avoid_negative_ts": "disabled"} if muxer in {"matroska", "webm"} else {}
+    video = require_video(source)
+    options = {"movie_timescale": str(_movie_timescale(template, video))}
+    if video.time_base.numerator == 1:
+        options["video_track_timescale"] = str(video.time_base.denominator)
+    brand = template.metadata.get("major_brand", "")
+    if len(brand) == 4 and _same_family(source, muxer) and (brand == "qt  ") == (muxer == "mov"):
+        options["brand"] = brand
+    if {key for key, _ in _kept_tags(template.metadata)} - _MP4_TAGS:
+        options["movflags"] = "use_metadata_tags"
+    return options
+
+
+def _movie_timescale(template: InputContainer, video: VideoSpec) -> int:
+    """Fine enough that the start of every track is exact: edit lists count in it."""
+    scale = video.time_base.denominator
+    for stream in template.streams:
+        finer = scale
+        if stream.time_base is not None:
+            finer = int(np.lcm(scale, stream.time_base.denominator))
+        scale = finer if 0 < finer <= _LARGEST_TIMESCALE else scale
+    return max(scale, 1000)
+
+
+def _same_family(source: MediaSpec, muxer: str) -> bool:
+    """Does the output's container use the source's kind of codec tags?"""
+    names = source.container.split(",")
+    return muxer in names or (muxer in _MOV_FAMILY and "mov" in names)
+
+
+def _container_differences(source: MediaSpec, muxer: str) -> Iterator[str]:
+    if not _same_family(source, muxer):
+        yield f"The container is {muxer} instead of {source.container}."
+
+
+def _take_tags(source: Stream, target: Stream, codec_tag: str) -> None:
+    """Language, titles, disposition, and with `codec_tag` the four characters ("hvc1")."""
+    target.metadata.clear()  # a stream made from a template brings them all
+    target.metadata.update(_kept_tags(source.metadata))
+    target.disposition = source.disposition
+    if codec_tag.isprintable() and codec_tag.strip():
+        target.codec_context.codec_tag = codec_tag
+
+
+def _take_file_tags(template: InputContainer, output: OutputContainer) -> None:
+    output.metadata.update(_kept_tags(template.metadata))
+    chapters = template.chapters()
+    if chapters:
+        output.set_chapters(chapters)
+
+
+def _kept_tags(tags: dict[str, str]) -> Iterator[tuple[str, str]]:
+    for key, value in tags.items():
+        if key.lower() not in _OWN_TAGS and not key.lower().startswith(_STATISTICS_TAGS):
+            yield key, value
+
+
+def _is_made_by_muxer(stream: Stream, source: InputContainer) -> bool:
+    """A timecode track follows from the tag, a chapter text track from the chapters."""
+    return "timecode" in stream.metadata or (bool(source.chapters()) and stream.name == "bin_data")
+
+
+def _can_carry(stream: Stream, muxer: str) -> bool:
+    """Try it: a muxer that refuses a stream refuses the whole file."""
+    try:
+        with av.open(io.BytesIO(), "w", format=muxer) as trial:
+            trial.add_stream_from_template(stream, opaque=True)
+            trial.start_encoding()
+    except (av.FFmpegError, ValueError):
+        return False
+    return True
+
+
+def _name(stream: Stream) -> str:
+    return (stream.codec_context.name if stream.codec_context is not None else stream.name) or "unknown codec"
