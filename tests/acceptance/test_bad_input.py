@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import wave
 from collections.abc import Callable
 from pathlib import Path
@@ -14,12 +13,7 @@ import av
 import numpy as np
 import pytest
 
-TIMEOUT_SECONDS = 120
-
-
-def lipsmith(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "lipsmith", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False)
+Program = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture
@@ -112,7 +106,7 @@ def assert_one_error(done: subprocess.CompletedProcess[str], codes: set[str], ex
 
 @pytest.mark.parametrize(("make", "codes", "exit_code"), BAD_SHOTS, ids=lambda value: getattr(value, "__name__", None))
 def test_a_shot_that_cannot_be_dubbed(
-    tmp_path: Path, voice: Path, make: Callable[[Path], Path], codes: set[str], exit_code: int
+    lipsmith: Program, tmp_path: Path, voice: Path, make: Callable[[Path], Path], codes: set[str], exit_code: int
 ) -> None:
     output = tmp_path / "out.mp4"
     assert_one_error(lipsmith("dub", make(tmp_path), voice, "-o", output), codes, exit_code)
@@ -120,11 +114,11 @@ def test_a_shot_that_cannot_be_dubbed(
     assert not [path for path in tmp_path.iterdir() if "part" in path.name]
 
 
-def test_inspect_tells_the_same(tmp_path: Path) -> None:
+def test_inspect_tells_the_same(lipsmith: Program, tmp_path: Path) -> None:
     assert_one_error(lipsmith("inspect", text(tmp_path)), {"not_media"}, 3)
 
 
-def test_json_carries_the_error(tmp_path: Path) -> None:
+def test_json_carries_the_error(lipsmith: Program, tmp_path: Path) -> None:
     done = lipsmith("inspect", missing(tmp_path), "--json")
     assert json.loads(done.stdout)["error"]["code"] == "file_missing"
     assert done.stderr == ""
@@ -132,20 +126,22 @@ def test_json_carries_the_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("make", [missing, empty, text, nobody], ids=lambda make: make.__name__)
-def test_a_voice_that_cannot_be_heard(talking_shot: Path, tmp_path: Path, make: Callable[[Path], Path]) -> None:
+def test_a_voice_that_cannot_be_heard(
+    lipsmith: Program, talking_shot: Path, tmp_path: Path, make: Callable[[Path], Path]
+) -> None:
     expected = {missing: "file_missing", empty: "file_empty", text: "not_media", nobody: "no_audio_stream"}
     output = tmp_path / "out.mp4"
     assert_one_error(lipsmith("dub", talking_shot, make(tmp_path), "-o", output), {expected[make]}, 3)
     assert not output.exists()
 
 
-def test_an_output_folder_that_is_not_there(talking_shot: Path, voice: Path, tmp_path: Path) -> None:
+def test_an_output_folder_that_is_not_there(lipsmith: Program, talking_shot: Path, voice: Path, tmp_path: Path) -> None:
     done = lipsmith("dub", talking_shot, voice, "-o", tmp_path / "no" / "out.mp4")
     assert_one_error(done, {"output_not_writable"}, 5)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read and write everything")
-def test_no_permission(talking_shot: Path, voice: Path, tmp_path: Path) -> None:
+def test_no_permission(lipsmith: Program, talking_shot: Path, voice: Path, tmp_path: Path) -> None:
     locked = tmp_path / "locked"
     locked.mkdir()
     locked.chmod(0o500)
@@ -155,7 +151,7 @@ def test_no_permission(talking_shot: Path, voice: Path, tmp_path: Path) -> None:
     assert_one_error(lipsmith("dub", talking_shot, voice, "-o", tmp_path / "o.mp4"), {"file_not_readable"}, 3)
 
 
-def test_a_full_disk(talking_shot: Path, voice: Path) -> None:
+def test_a_full_disk(lipsmith: Program, talking_shot: Path, voice: Path) -> None:
     if not Path("/dev/full").exists():
         pytest.skip("no /dev/full here")
     done = lipsmith("dub", talking_shot, voice, "-o", "/dev/full")
@@ -168,7 +164,7 @@ def test_a_full_disk(talking_shot: Path, voice: Path) -> None:
     ids=["backwards", "overlap", "words", "actor"],
 )
 def test_a_request_that_does_not_fit_the_shot(
-    talking_shot: Path, voice: Path, tmp_path: Path, arguments: tuple[str, ...]
+    lipsmith: Program, talking_shot: Path, voice: Path, tmp_path: Path, arguments: tuple[str, ...]
 ) -> None:
     done = lipsmith("dub", talking_shot, voice, "-o", tmp_path / "out.mp4", *arguments)
     assert_one_error(done, {"bad_range", "unknown_actor"}, 2)

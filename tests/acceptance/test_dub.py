@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,12 +15,7 @@ import pytest
 from lipsmith.demo import MATERIAL
 from lipsmith.weights import WeightStore
 
-TIMEOUT_SECONDS = 300
-
-
-def lipsmith(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "lipsmith", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False)
+Program = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +24,9 @@ def voice(store: WeightStore) -> Path:
 
 
 @pytest.fixture(scope="module")
-def dubbed(talking_shot: Path, voice: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict]:
+def dubbed(
+    lipsmith: Program, talking_shot: Path, voice: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, dict]:
     """The dub and what the program said of it."""
     output = tmp_path_factory.mktemp("dub") / "out.mp4"
     done = lipsmith("dub", talking_shot, voice, "-o", output, "--report", output.with_suffix(".html"), "--json")
@@ -49,7 +47,7 @@ def test_the_report_is_one_file(dubbed: tuple[Path, dict]) -> None:
     assert "http" not in page.replace("http-equiv", "")
 
 
-def test_check_finds_the_same_file(dubbed: tuple[Path, dict], talking_shot: Path) -> None:
+def test_check_finds_the_same_file(lipsmith: Program, dubbed: tuple[Path, dict], talking_shot: Path) -> None:
     done = lipsmith("check", talking_shot, dubbed[0], "--json")
     verdict = json.loads(done.stdout)["check"]
     assert verdict["unexplained"] == []
@@ -60,7 +58,9 @@ def test_check_finds_the_same_file(dubbed: tuple[Path, dict], talking_shot: Path
     assert 0.7 < actor["sharpness_ratio"] < 1.4
 
 
-def test_check_finds_what_is_not_the_same(talking_shot: Path, dubbed: tuple[Path, dict], tmp_path: Path) -> None:
+def test_check_finds_what_is_not_the_same(
+    lipsmith: Program, talking_shot: Path, dubbed: tuple[Path, dict], tmp_path: Path
+) -> None:
     import av
 
     shorter = tmp_path / "shorter.mp4"
@@ -75,7 +75,7 @@ def test_check_finds_what_is_not_the_same(talking_shot: Path, dubbed: tuple[Path
     assert "differs:" in done.stdout
 
 
-def test_a_saved_actor_gives_a_dub(talking_shot: Path, voice: Path, tmp_path: Path) -> None:
+def test_a_saved_actor_gives_a_dub(lipsmith: Program, talking_shot: Path, voice: Path, tmp_path: Path) -> None:
     actor = tmp_path / "actor.npz"
     assert lipsmith("train", talking_shot, "-o", actor, "--json").returncode == 0
     done = lipsmith("dub", talking_shot, voice, "-o", tmp_path / "out.mp4", "--model", actor, "--range", "0.4-1.2")
@@ -83,7 +83,7 @@ def test_a_saved_actor_gives_a_dub(talking_shot: Path, voice: Path, tmp_path: Pa
     assert "warning: nothing" not in done.stdout
 
 
-def test_inspect_names_the_main_actor(talking_shot: Path) -> None:
+def test_inspect_names_the_main_actor(lipsmith: Program, talking_shot: Path) -> None:
     told = json.loads(lipsmith("inspect", talking_shot, "--json").stdout)["inspect"]
     assert told["spec"]["video"]["frame_rate"] == "25"
     assert [actor["is_main"] for actor in told["actors"]] == [True]
