@@ -62,6 +62,7 @@ _X264_PROFILES = {
 }
 _PRORES_PROFILES = {"apco": "0", "apcs": "1", "apcn": "2", "apch": "3", "ap4h": "4", "ap4x": "5"}
 _MPEG4_LARGEST_DENOMINATOR = 65535
+_REORDERING = {"libx264", "libx265", "libsvtav1"}  # the others are run without B-frames
 _NEEDS_REGULAR_TIME_BASE = {"mpeg1video", "mpeg2video"}
 _RATE_BY_QUANTIZER = {"prores_ks", "dnxhd", "ffv1"}  # their profile or losslessness fixes the rate
 
@@ -127,6 +128,7 @@ class VideoEncoder:
         self._encoder_base = _encoder_time_base(plan.encoder, video)
         self._times: dict[int, tuple[int, int]] = {}  # encoder's pts -> (pts, duration) in the source's time base
         self._last_pts: int | None = None
+        self._reorders = plan.encoder in _REORDERING
         context = stream.codec_context
         _state_facts(context, plan, video, source)
         context.time_base = self._encoder_base
@@ -157,7 +159,9 @@ class VideoEncoder:
     def _restamped(self, packet: av.Packet) -> av.Packet:
         assert packet.pts is not None
         pts, duration = self._times.pop(packet.pts)
-        dts = pts if packet.dts is None else clock.rescale(packet.dts, self._encoder_base, self._source_base)
+        dts = pts
+        if self._reorders and packet.dts is not None:
+            dts = clock.rescale(packet.dts, self._encoder_base, self._source_base)
         packet.time_base = self._source_base
         packet.pts, packet.dts = pts, min(dts, pts)
         if duration:

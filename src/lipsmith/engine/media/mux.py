@@ -289,6 +289,8 @@ def _blocks(
 
 
 def _muxer_options(source: MediaSpec, template: InputContainer, muxer: str) -> dict[str, str]:
+    if muxer == "mpeg":
+        return {"preload": "0", "muxdelay": "0"}
     if muxer not in _MOV_FAMILY:
         return {"avoid_negative_ts": "disabled"} if muxer in {"matroska", "webm"} else {}
     video = require_video(source)
