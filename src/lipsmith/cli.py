@@ -367,7 +367,7 @@ def _print_verdict(terminal: Terminal, verdict: Any, page: Any) -> None:
     for difference in verdict.unexplained:
         terminal.line(f"differs: {difference}", style="red")
     for difference in verdict.explained:
-        terminal.line(f"changed, as a dub must: {difference}")
+        terminal.line(f"differs for a good reason: {difference}")
     if not verdict.unexplained:
         terminal.line("The file differs in nothing that a dub does not explain.", style="green")
     rows = [(figure.name, figure.value, figure.target, figure.verdict) for figure in page.figures(verdict)]

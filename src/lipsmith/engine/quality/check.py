@@ -23,12 +23,20 @@ class Verdict:
     source: Path
     dub: Path
     passed: bool  # nothing in the file differs that a dub does not explain
-    unexplained: tuple[str, ...]
-    explained: tuple[str, ...]  # what a dub must change: the picture's bits, the sound
+    differences: tuple[Difference, ...]
     fidelity: Fidelity
     sync_source: SyncReport | None  # None where there is no sound or no face
     sync_dub: SyncReport | None
     warnings: tuple[str, ...]
+
+    @property
+    def unexplained(self) -> tuple[str, ...]:
+        return tuple(in_words(difference) for difference in self.differences if not difference.explained)
+
+    @property
+    def explained(self) -> tuple[str, ...]:
+        """What follows from dubbing or from the container, and harms nobody."""
+        return tuple(in_words(difference) for difference in self.differences if difference.explained)
 
 
 def check(
@@ -42,14 +50,12 @@ def check(
 ) -> Verdict:
     """Compare two files. Raises the InputErrors of reading them, WeightsError."""
     differences = compare(source, dub)
-    unexplained = tuple(_sentence(d) for d in differences if not d.explained)
     fidelity = judge(source, dub, store=store, device=device, threads=threads, progress=progress)
     return Verdict(
         source=source,
         dub=dub,
-        passed=not unexplained,
-        unexplained=unexplained,
-        explained=tuple(_sentence(d) for d in differences if d.explained),
+        passed=all(difference.explained for difference in differences),
+        differences=differences,
         fidelity=fidelity,
         sync_source=_sync(source, store, device, threads, progress),
         sync_dub=_sync(dub, store, device, threads, progress),
@@ -57,8 +63,9 @@ def check(
     )
 
 
-def _sentence(difference: Difference) -> str:
-    return str(difference)
+def in_words(difference: Difference) -> str:
+    before = f"{difference.source}, now " if difference.source else ""
+    return f"{difference.what}: {before}{difference.dub}"
 
 
 def _sync(path: Path, store: WeightStore, device: str, threads: int, progress: Progress) -> SyncReport | None:
