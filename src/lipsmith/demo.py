@@ -347,7 +347,7 @@ def _encode(path: Path, pictures: Iterator[np.ndarray], speech: Path, seconds: f
         output.mux(video.encode())
         resampler = av.AudioResampler(format="fltp", layout="mono", rate=48000)
         for heard in recording.decode(audio=0):
-            if heard.time >= seconds:
+            if heard.time is not None and heard.time >= seconds:
                 break
             for block in resampler.resample(heard):
                 output.mux(sound.encode(block))
