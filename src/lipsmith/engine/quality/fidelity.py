@@ -33,7 +33,7 @@ _REGION_SIDE = 0.95
 _REGION_BELOW_CHIN = 0.7
 _RING_WIDTH = 0.06  # of the band on which a seam would show
 _RING_OUTSIDE = 1.12  # scale of the lower-face outline on which the ring lies
-_RING_BLUR = 0.03  # detail finer than this is motion, not seam
+_RING_BLUR = 0.1  # side of the box average: detail finer than this is motion, not seam
 
 _CHEEKS = (234, 454)
 _BROW_LINE = 168  # bridge of the nose: the region's top
@@ -351,10 +351,9 @@ def _seam(one: np.ndarray, other: np.ndarray, outline: np.ndarray, face_width: f
     mask = np.zeros((box.height, box.width), np.uint8)
     contour = np.rint(ring - (box.left, box.top)).astype(np.int32)
     cv2.polylines(mask, [contour], isClosed=True, color=1, thickness=max(1, round(_RING_WIDTH * face_width)))
-    sigma = max(0.5, _RING_BLUR * face_width)
-    smooth = [
-        cv2.GaussianBlur(picture[box.top : box.bottom, box.left : box.right], (0, 0), sigma) for picture in (one, other)
-    ]
+    side = 2 * round(_RING_BLUR * face_width / 2) + 1
+    crops = [picture[box.top : box.bottom, box.left : box.right] for picture in (one, other)]
+    smooth = [cv2.blur(crop, (side, side)) for crop in crops]
     return float(np.mean(cv2.mean(cv2.absdiff(*smooth), mask)[:3]))
 
 
