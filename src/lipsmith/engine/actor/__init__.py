@@ -1,0 +1,1 @@
+"""One person: the library of his mouths and his calibration. Sound reaches him only as a MouthPath."""

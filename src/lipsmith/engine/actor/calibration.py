@@ -1,0 +1,117 @@
+"""From what any mouth should do to what this actor's mouth does: rest pose, range, and his own shapes.
+
+Takes a generic `MouthPath`, gives mouths in the actor's own frame. Projection on near shapes is locally linear
+embedding (Roweis & Saul 2000), as Live Speech Portraits (Lu et al. 2021) uses it to keep a face its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from lipsmith.engine import mouth
+from lipsmith.engine.mouth import MouthBasis, MouthPath
+
+NEIGHBOURS = 12
+_DEPTH_WEIGHT, _CHIN_WEIGHT = 0.3, 0.5  # depth is guessed by the mesh; the chin follows the lips
+_GAP_WEIGHT, _WIDTH_WEIGHT = 6.0, 3.0  # opening and width must survive the projection
+_REGULAR = 0.05
+_BEYOND = 0.15  # how far past his own widest the actor may be taken, in parts of his range
+_CHUNK = 256  # frames projected at once
+
+_GAIN_RANGE = (0.6, 1.6)
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How this actor speaks. Points are (51, 3), face widths, own frame."""
+
+    rest: np.ndarray  # (51, 3) his closed mouth
+    gain: float  # his range over the generic one
+    opening: np.ndarray  # (51, 3) how his mouth changes per unit of inner gap
+    widening: np.ndarray  # (51, 3) ... per unit of width, the gap left alone
+    gap_range: tuple[float, float]  # least and greatest inner gap seen, face widths
+    width_range: tuple[float, float]
+
+
+def calibrate(points: np.ndarray, rest: np.ndarray) -> Calibration:
+    """From the (S, 51, 3) mouths of his footage."""
+    gap, width = mouth.gap(points), mouth.width(points)
+    deviation = float(np.std(gap))
+    gain = float(np.clip(deviation / mouth.UNIT_GAP_DEVIATION, *_GAIN_RANGE))
+    flat = (points - points.mean(0)).reshape(len(points), -1)
+    causes = np.stack([gap - gap.mean(), width - width.mean()], 1)
+    gram = causes.T @ causes + 1e-4 * len(points) * np.diag([1e-2, 1e-2])
+    slopes = np.linalg.solve(gram, causes.T @ flat).reshape(2, len(mouth.MOUTH), 3)
+    return Calibration(
+        rest.astype(np.float32),
+        gain,
+        _unit(slopes[0], mouth.gap),
+        _unit(slopes[1], mouth.width),
+        (float(np.percentile(gap, 0.5)), float(np.percentile(gap, 99.5))),
+        (float(np.percentile(width, 0.5)), float(np.percentile(width, 99.5))),
+    )
+
+
+def wanted(path: MouthPath, basis: MouthBasis, calibration: Calibration, strength: float = 1.0) -> np.ndarray:
+    """(T, 51, 3) mouths that say `path` at this actor's range; not yet his own shapes."""
+    return calibration.rest + strength * calibration.gain * basis.displacements(path.coefficients)
+
+
+def project(mouths: np.ndarray, library: np.ndarray, calibration: Calibration) -> np.ndarray:
+    """(T, 51, 3) mouths -> the nearest the actor can do, built of his own (S, 51, 3) shapes; float32.
+
+    Opening and width are kept as wanted within his range; all else is his.
+    """
+    own = np.concatenate([_own_shapes(part, library) for part in _parts(mouths)])
+    return _restored(own, mouths, calibration).astype(np.float32)
+
+
+def _own_shapes(mouths: np.ndarray, library: np.ndarray) -> np.ndarray:
+    goals, shapes = _traits(mouths), _traits(library)
+    square = (goals**2).sum(1)[:, None] - 2 * goals @ shapes.T + (shapes**2).sum(1)  # (T, S)
+    count = min(NEIGHBOURS, len(library))
+    near = np.argpartition(square, count - 1, axis=1)[:, :count]
+    apart = shapes[near] - goals[:, None]  # (T, k, traits)
+    gram = apart @ apart.transpose(0, 2, 1)
+    gram += np.eye(count) * (_REGULAR * np.trace(gram, axis1=1, axis2=2)[:, None, None] + 1e-9)
+    weights = np.linalg.solve(gram, np.ones((len(goals), count, 1)))[..., 0]
+    weights = np.clip(weights / weights.sum(1, keepdims=True), 0, None)
+    weights /= weights.sum(1, keepdims=True)
+    return np.einsum("tk,tkpc->tpc", weights, library[near])
+
+
+def _restored(own: np.ndarray, mouths: np.ndarray, calibration: Calibration) -> np.ndarray:
+    """Opening and width given back to projected shapes, softly limited to what the actor was seen to do."""
+    gap = _limited(mouth.gap(mouths), calibration.gap_range)
+    own = own + (gap - mouth.gap(own))[:, None, None] * calibration.opening
+    width = _limited(mouth.width(mouths), calibration.width_range)
+    return own + (width - mouth.width(own))[:, None, None] * calibration.widening
+
+
+def _limited(values: np.ndarray, bounds: tuple[float, float]) -> np.ndarray:
+    """Values inside the bounds as they are; beyond, bent towards a limit a little outside."""
+    low, high = bounds
+    room = _BEYOND * (high - low) + 1e-6
+    over, under = np.clip(values - high, 0, None), np.clip(low - values, 0, None)
+    return np.clip(values, low, high) + room * np.tanh(over / room) - room * np.tanh(under / room)
+
+
+def _traits(points: np.ndarray) -> np.ndarray:
+    """(T, 153 + 6) what two mouths are compared by."""
+    weighted = points * np.array([1, 1, _DEPTH_WEIGHT])
+    weighted[:, -len(mouth.CHIN) :] *= _CHIN_WEIGHT
+    flat = weighted.reshape(len(points), -1)
+    return np.concatenate([flat, _GAP_WEIGHT * mouth.gaps(points), _WIDTH_WEIGHT * mouth.width(points)[:, None]], 1)
+
+
+def _unit(slope: np.ndarray, of: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """A direction scaled so that moving by 1 changes its own measure by 1."""
+    change = float(of(slope))
+    return (slope / change if abs(change) > 1e-6 else slope).astype(np.float32)
+
+
+def _parts(mouths: np.ndarray) -> list[np.ndarray]:
+    return [mouths[start : start + _CHUNK] for start in range(0, len(mouths), _CHUNK)]

@@ -1,0 +1,176 @@
+"""The actor's own mouths: every usable frame of his footage, by mouth shape and head pose, with its pixels.
+
+Takes measured faces and frames one by one, gives a `Library` on disk: small arrays in memory, pixels read when asked.
+The pixels are the source's own codes (see `media.color`), stored without loss.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+from zipfile import ZIP_STORED, ZipFile
+
+import cv2
+import numpy as np
+
+from lipsmith.engine import mouth
+from lipsmith.engine.faces.align import Placement
+from lipsmith.engine.faces.measure import Measured
+from lipsmith.engine.media.frame import Box
+
+MAX_FRAMES = 1000  # 40 s at 25 fps: more adds little and costs disk
+_RUN = 25  # frames kept together, so that retrieval can follow real movement
+_MARGIN = 0.14  # of the face width, around the lower face
+_CACHE = 48  # crops held in memory
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One real mouth with the pixels around it."""
+
+    codes: np.ndarray  # (h, w, 3) uint8 or uint16, native codes
+    lower: np.ndarray  # (P, 2) float32, LOWER_FACE in pixels of `codes`
+
+
+@dataclass(frozen=True)
+class Index:
+    """What retrieval chooses by; one row per library frame, in the order of the footage."""
+
+    indices: np.ndarray  # (S,) int64 frame indices in the footage
+    points: np.ndarray  # (S, 51, 3) float32 mouths, face widths, own frame
+    lower: np.ndarray  # (S, P, 3) float32 LOWER_FACE, face widths, own frame
+    pixels: np.ndarray  # (S, P, 2) float32 LOWER_FACE in pixels of the entry's crop
+    rotation: np.ndarray  # (S, 3, 3) float32
+    scale: np.ndarray  # (S,) float32 pixels per face width
+    sharpness: np.ndarray  # (S,) float32 Laplacian energy of the mouth
+    tone: np.ndarray  # (S, 3) float32 mean code of the crop, in [0, 1]
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def follows(self) -> np.ndarray:
+        """(S - 1,) True where row i + 1 is the very next frame after row i."""
+        return np.diff(self.indices) == 1
+
+
+def crop_box(pixels: np.ndarray, scale: float, width: int, height: int) -> Box:
+    """The box that holds (P, 2) lower-face points with a margin; even, inside the picture."""
+    margin = _MARGIN * scale
+    low, high = np.floor(pixels.min(0) - margin).astype(int), np.ceil(pixels.max(0) + margin).astype(int)
+    low = np.clip(low, 0, [width - 2, height - 2])
+    high = np.clip(high, low + 2, [width, height])
+    return Box(int(low[0]), int(low[1]), int(high[0]), int(high[1])).aligned(2, width, height)
+
+
+def choose(measured: Measured, limit: int = MAX_FRAMES) -> np.ndarray:
+    """Rows worth keeping: all usable ones, or, of long footage, the runs that differ most in mouth and head.
+
+    Greedy farthest-point choice over runs of 25 frames (Gonzalez 1985), so that neighbours stay together.
+    """
+    rows = np.flatnonzero(measured.usable)
+    if len(rows) <= limit:
+        return rows
+    runs = np.array_split(rows, -(-len(rows) // _RUN))
+    angles = np.stack([measured.placement.yaw_degrees(), measured.placement.pitch_degrees()], 1) / 90
+    traits = np.concatenate([mouth.gaps(measured.points) * 4, mouth.width(measured.points)[:, None] * 4, angles], 1)
+    means = np.stack([np.concatenate([traits[run].mean(0), traits[run].std(0)]) for run in runs])
+    chosen = [int(np.argmax(means[:, 0]))]
+    distance = np.linalg.norm(means - means[chosen[0]], axis=1)
+    while sum(len(runs[i]) for i in chosen) + _RUN <= limit:
+        chosen.append(int(np.argmax(distance)))
+        distance = np.minimum(distance, np.linalg.norm(means - means[chosen[-1]], axis=1))
+    return np.sort(np.concatenate([runs[i] for i in chosen]))
+
+
+class LibraryWriter:
+    """Collects entries into an open zip, one frame at a time."""
+
+    def __init__(self, archive: ZipFile, measured: Measured, rows: np.ndarray) -> None:
+        self._archive = archive
+        self._measured = measured
+        self._row_of = {int(measured.indices[row]): int(row) for row in rows}
+        self._kept: list[tuple[int, np.ndarray, float, np.ndarray]] = []
+
+    def wants(self, frame_index: int) -> bool:
+        return frame_index in self._row_of
+
+    def box(self, frame_index: int, width: int, height: int) -> Box:
+        """The part of the picture to hand to `add`."""
+        row = self._row_of[frame_index]
+        return crop_box(self._in_picture(row), float(self._measured.placement.scale[row]), width, height)
+
+    def add(self, frame_index: int, box: Box, codes: np.ndarray, full: int) -> None:
+        """Keep a frame. `full` is the largest code value of its bit depth."""
+        row = self._row_of[frame_index]
+        pixels = self._in_picture(row) - np.array([box.left, box.top], np.float32)
+        done, packed = cv2.imencode(".png", codes, [cv2.IMWRITE_PNG_COMPRESSION, 1])
+        if not done:
+            raise ValueError(f"a crop could not be packed: {codes.shape = } {codes.dtype = }")
+        self._archive.writestr(_entry_name(len(self._kept)), packed.tobytes())
+        luma = codes[..., 0].astype(np.float32) / full
+        self._kept.append((row, pixels, _sharpness(luma, pixels), codes.reshape(-1, 3).mean(0) / full))
+
+    def index(self) -> Index:
+        rows = np.array([row for row, *_ in self._kept], int)
+        m = self._measured
+        return Index(
+            m.indices[rows],
+            m.points[rows],
+            m.lower[rows],
+            np.stack([pixels for _, pixels, _, _ in self._kept]).astype(np.float32),
+            m.placement.rotation[rows],
+            m.placement.scale[rows],
+            np.array([sharpness for _, _, sharpness, _ in self._kept], np.float32),
+            np.stack([tone for *_, tone in self._kept]).astype(np.float32),
+        )
+
+    def _in_picture(self, row: int) -> np.ndarray:
+        placement: Placement = self._measured.placement.rows(slice(row, row + 1))
+        own = mouth.parted(self._measured.lower[row : row + 1])
+        return placement.to_picture(own)[0, :, :2].astype(np.float32)
+
+
+class Library:
+    """The written library, open for reading. One per process: it holds a file handle and a small cache."""
+
+    def __init__(self, path: Path, index: Index) -> None:
+        self.index = index
+        self._archive = ZipFile(path)
+        self._cache: OrderedDict[int, np.ndarray] = OrderedDict()
+
+    def entry(self, row: int) -> Entry:
+        """The pixels of one library frame."""
+        if row not in self._cache:
+            packed = np.frombuffer(self._archive.read(_entry_name(row)), np.uint8)
+            self._cache[row] = cv2.imdecode(packed, cv2.IMREAD_UNCHANGED)
+            if len(self._cache) > _CACHE:
+                self._cache.popitem(last=False)
+        self._cache.move_to_end(row)
+        return Entry(self._cache[row], self.index.pixels[row])
+
+    def close(self) -> None:
+        self._archive.close()
+
+    def __enter__(self) -> Library:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def new_archive(path: Path) -> ZipFile:
+    """An empty archive to write a library into; PNG is packed already, so entries are stored."""
+    return ZipFile(path, "w", ZIP_STORED)
+
+
+def _entry_name(row: int) -> str:
+    return f"mouths/{row:06d}.png"
+
+
+def _sharpness(luma: np.ndarray, pixels: np.ndarray) -> float:
+    """Mean square Laplacian inside the lips' box."""
+    lips = pixels[: len(mouth.LIPS_OUTER)]
+    low, high = lips.min(0).astype(int), lips.max(0).astype(int) + 1
+    part = luma[max(low[1], 0) : high[1], max(low[0], 0) : high[0]]
+    return float(np.square(cv2.Laplacian(part, cv2.CV_32F)).mean()) if part.size > 9 else 0.0

@@ -1,0 +1,257 @@
+"""Faces through time: one `FaceTrack` per actor, landmarks on every frame where he can be seen.
+
+Takes pictures in order (with the cuts between them), gives tracks. Works a *chunk* at a time: the detector looks at a
+chunk's first and last picture, each face's region runs straight between the two, and the mesh is run twice (the second
+time on the region of its own first answer), so nothing depends on the direction of time and everything is batched.
+Smoothing is zero-phase and never crosses a cut. Knows no mouth and no sound.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from scipy.signal import savgol_filter
+
+from lipsmith.engine.faces.align import likeness, shape_signature
+from lipsmith.engine.faces.detect import FaceDetector, Region
+from lipsmith.engine.faces.mesh import FaceMesh, region_of
+from lipsmith.engine.media import decode, shots
+from lipsmith.engine.media.frame import Frame
+from lipsmith.engine.media.spec import VideoSpec
+
+CHUNK = 8  # frames between detections
+MIN_PRESENCE = 0.5
+_MIN_OVERLAP = 0.2  # of regions, to be the same face in neighbouring looks
+_MAX_FACES = 8
+_GAP_SECONDS = 2.0  # a face that returns within this time near its place is the same
+_LIKE = 0.5  # signature likeness above which a returning face is the same actor
+_LONGEST_SIDE = 1920  # pixels; larger pictures are looked at scaled down: the nets see 192 of them anyway
+_SMOOTH_SECONDS = 0.2  # Savitzky-Golay window; order 2 keeps closures of two frames
+
+
+@dataclass(frozen=True)
+class FaceTrack:
+    """One actor's face. Arrays share their first axis: one row per frame where he was seen."""
+
+    actor: int  # from 1, by screen time
+    indices: np.ndarray  # (N,) int64 frame indices in the stream, increasing
+    landmarks: np.ndarray  # (N, 478, 3) float32, pixels of the coded picture, smoothed
+    presence: np.ndarray  # (N,) float32 in [0, 1]
+    shot: np.ndarray  # (N,) int32: number of the shot, from 0
+
+    def __post_init__(self) -> None:
+        counts = {len(self.indices), len(self.landmarks), len(self.presence), len(self.shot)}
+        if len(counts) != 1:
+            raise ValueError(f"a track's arrays have one length: {counts = }")
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def segments(self) -> list[slice]:
+        """Rows without a gap in time and without a cut."""
+        breaks = np.flatnonzero((np.diff(self.indices) != 1) | (np.diff(self.shot) != 0)) + 1
+        edges = [0, *breaks.tolist(), len(self)]
+        return [slice(a, b) for a, b in zip(edges[:-1], edges[1:], strict=True) if b > a]
+
+
+@dataclass(frozen=True)
+class Look:
+    """One picture given to the tracker."""
+
+    index: int
+    picture: np.ndarray  # (H, W, 3) uint8 RGB
+    cut: bool = False  # first picture of a new shot
+
+
+@dataclass
+class _Growing:
+    """A face while its track is being made."""
+
+    regions: Region
+    last_index: int
+    shot: int
+    signature: np.ndarray | None = None
+    rows: list[tuple[int, np.ndarray, float, int]] = field(default_factory=list)
+
+    def add(self, index: int, points: np.ndarray, presence: float, shot: int) -> None:
+        self.rows.append((index, points, presence, shot))
+        self.regions, self.last_index, self.shot = region_of(points), index, shot
+
+
+class Tracker:
+    """Push pictures in order, then `finish`. Memory: landmarks only (6 kB a face and frame), never pictures."""
+
+    def __init__(self, detector: FaceDetector, mesh: FaceMesh, *, frame_rate: float, rotation_degrees: int = 0) -> None:
+        self._detector, self._mesh = detector, mesh
+        self._frame_rate, self._rotation = frame_rate, rotation_degrees
+        self._waiting: list[Look] = []
+        self._faces: list[_Growing] = []
+        self._shot = 0
+        self._frames = 0
+
+    @property
+    def frames(self) -> int:
+        """Pictures seen so far."""
+        return self._frames
+
+    def push(self, look: Look) -> None:
+        self._frames += 1
+        if look.cut and self._waiting:
+            self._process()
+        if look.cut and self._frames > 1:
+            self._shot += 1
+        self._waiting.append(look)
+        if len(self._waiting) == CHUNK:
+            self._process()
+
+    def finish(self) -> tuple[FaceTrack, ...]:
+        """All tracks, most screen time first."""
+        if self._waiting:
+            self._process()
+        faces = sorted((f for f in self._faces if f.rows), key=_screen_time, reverse=True)
+        return tuple(self._track(number, face) for number, face in enumerate(faces, 1))
+
+    def _process(self) -> None:
+        looks, self._waiting = self._waiting, []
+        ends = [looks[0], looks[-1]] if len(looks) > 1 else looks
+        found = self._detector.detect([look.picture for look in ends], self._rotation)
+        regions = [[d.region for d in detections[:_MAX_FACES]] for detections in found]
+        for start, end in _pair(regions[0], regions[-1]):
+            self._follow(looks, start, end)
+
+    def _follow(self, looks: Sequence[Look], start: Region, end: Region) -> None:
+        pictures = [look.picture for look in looks]
+        shares = np.linspace(0, 1, len(looks)) if len(looks) > 1 else [0.0]
+        rough, _ = self._mesh.landmarks(pictures, [start.toward(end, float(s)) for s in shares])
+        points, presence = self._mesh.landmarks(pictures, [region_of(p) for p in rough])
+        seen = [i for i in range(len(looks)) if presence[i] >= MIN_PRESENCE]
+        if not seen:
+            return
+        face = self._whose(looks[seen[0]].index, points[seen])
+        for i in seen:
+            face.add(looks[i].index, points[i], float(presence[i]), self._shot)
+
+    def _whose(self, index: int, points: np.ndarray) -> _Growing:
+        """The growing track that these (n, 478, 3) points continue, or a new one."""
+        region, signature = region_of(points[0]), shape_signature(points)
+        free = [f for f in self._faces if f.last_index < index]
+        near = [
+            f
+            for f in free
+            if f.shot == self._shot
+            and index - f.last_index <= _GAP_SECONDS * self._frame_rate
+            and f.regions.overlap(region) > _MIN_OVERLAP
+        ]
+        if near:
+            face = max(near, key=lambda f: f.regions.overlap(region))
+        else:
+            alike = [(likeness(f.signature, signature), f) for f in free if f.signature is not None]
+            best = max(alike, key=lambda pair: pair[0], default=None)
+            if best is not None and best[0] > _LIKE:
+                face = best[1]
+            else:
+                face = _Growing(region, index - 1, self._shot)
+                self._faces.append(face)
+        face.signature = signature if face.signature is None else 0.9 * face.signature + 0.1 * signature
+        return face
+
+    def _track(self, number: int, face: _Growing) -> FaceTrack:
+        track = FaceTrack(
+            number,
+            np.array([row[0] for row in face.rows], np.int64),
+            np.stack([row[1] for row in face.rows]),
+            np.array([row[2] for row in face.rows], np.float32),
+            np.array([row[3] for row in face.rows], np.int32),
+        )
+        face.rows.clear()
+        smooth(track, self._frame_rate)
+        return track
+
+
+def smooth(track: FaceTrack, frame_rate: float) -> None:
+    """Takes the net's jitter out of a track's landmarks in place, segment by segment, without delay."""
+    window = max(5, 2 * round(_SMOOTH_SECONDS * frame_rate / 2) + 1)
+    for rows in track.segments():
+        length = rows.stop - rows.start
+        size = min(window, length if length % 2 else length - 1)
+        if size >= 5:
+            track.landmarks[rows] = savgol_filter(track.landmarks[rows], size, 2, axis=0, mode="interp")
+
+
+def _screen_time(face: _Growing) -> int:
+    return len(face.rows)
+
+
+def _pair(first: Sequence[Region], last: Sequence[Region]) -> Iterator[tuple[Region, Region]]:
+    """Faces of a chunk: matched between its ends where possible, held still where only one end shows them."""
+    left = list(last)
+    for region in first:
+        match = max(left, key=region.overlap, default=None)
+        if match is not None and region.overlap(match) > _MIN_OVERLAP:
+            left.remove(match)
+            yield region, match
+        else:
+            yield region, region
+    for region in left:
+        yield region, region
+
+
+@dataclass(frozen=True)
+class Tracking:
+    """What one pass over a file's pictures found."""
+
+    tracks: tuple[FaceTrack, ...]  # most screen time first
+    cuts: tuple[int, ...]  # first frame index of each new shot
+    pts: np.ndarray  # (F,) int64 of every frame, in the stream's time base
+
+
+class Nets:
+    """The two face networks on one device, and the passes that use them."""
+
+    def __init__(self, detector: Path, mesh: Path, device: torch.device) -> None:
+        self.detector = FaceDetector(detector, device)
+        self.mesh = FaceMesh(mesh, device)
+
+
+def track_faces(frames: Iterable[Frame], video: VideoSpec, nets: Nets) -> Tracking:
+    """All faces of a file, in one pass; holds a dozen pictures of at most 1920 pixels at any time.
+
+    Landmarks are in pixels of the coded picture, whatever size they were found at.
+    """
+    scale = min(1.0, _LONGEST_SIDE / max(video.width, video.height))
+    size = (round(video.width * scale), round(video.height * scale)) if scale < 1 else (None, None)
+    tracker = Tracker(
+        nets.detector, nets.mesh, frame_rate=float(video.frame_rate), rotation_degrees=video.rotation_degrees
+    )
+    finder, waiting, stamps = shots.CutFinder(), deque[tuple[int, np.ndarray]](), []
+
+    def release() -> None:
+        index, picture = waiting.popleft()
+        tracker.push(Look(index, picture, index in finder.cuts()))
+
+    for frame in frames:
+        picture = decode.rgb(frame, *size)
+        finder.push(_small(picture), frame.index)
+        waiting.append((frame.index, picture))
+        stamps.append(frame.pts)
+        if len(waiting) > shots.DECISION_FRAMES:
+            release()
+    while waiting:
+        release()
+    tracks = tracker.finish()
+    if scale < 1:
+        for track in tracks:
+            np.divide(track.landmarks, scale, out=track.landmarks)
+    return Tracking(tracks, finder.cuts(), np.array(stamps, np.int64))
+
+
+def _small(picture: np.ndarray) -> np.ndarray:
+    height, width = picture.shape[:2]
+    size = (shots.ANALYSIS_WIDTH, max(8, round(height * shots.ANALYSIS_WIDTH / width)))
+    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)

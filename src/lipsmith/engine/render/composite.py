@@ -1,0 +1,80 @@
+"""Two layers become one picture: the warped plate below, the actor's own lower face above, joined without a seam.
+
+Takes crops in native codes and points, gives codes and the matte under which they may be written. Poisson-like
+matching without the cost: on the ring around the matte the layers' low frequencies are made equal, and the difference
+fades inwards (normalised convolution, Knutsson & Westin 1993).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from lipsmith.engine.faces.measure import AT_LOWER
+
+# Outline of the replaced region: under the nose, beside the mouth, inside the jaw.
+# fmt: off
+_OUTLINE = [AT_LOWER[p] for p in (2, 98, 203, 206, 207, 214, 135, 150, 149, 176, 148, 152, 377, 400, 378, 379, 364, 434,
+                                  427, 426, 423, 327)]
+_LIPS = slice(0, 20)
+# fmt: on
+_FEATHER = 0.10  # of the face width, inwards from the outline
+_EDGE = 0.05  # of the face width, from the crop's border: there the warp is at rest
+_MATCH_SIZE = 72  # pixels of the longer side at which light is compared
+_MATCH_REACH = 0.16  # of the crop: how far a difference on the ring reaches
+
+
+@dataclass(frozen=True)
+class Mattes:
+    """Both float32 (h, w) in [0, 1]."""
+
+    face: np.ndarray  # where the actor's own lower face is shown
+    edit: np.ndarray  # where anything may change
+
+
+def mattes(wanted: np.ndarray, height: int, width: int, unit: float, inner: tuple[bool, bool, bool, bool]) -> Mattes:
+    """For (P, 2) wanted points in a crop. `inner`: which sides (left, top, right, bottom) are not the picture's edge."""
+    outline = np.round(wanted[_OUTLINE] * 8).astype(np.int32)
+    mask = np.zeros((height, width), np.uint8)
+    cv2.fillPoly(mask, [outline], 255, lineType=cv2.LINE_AA, shift=3)
+    depth = cv2.distanceTransform((mask > 127).astype(np.uint8), cv2.DIST_L2, 3)
+    face = _smooth_step(depth / (_FEATHER * unit))
+    return Mattes(face, _edge(height, width, _EDGE * unit, inner))
+
+
+def _edge(height: int, width: int, reach: float, inner: tuple[bool, bool, bool, bool]) -> np.ndarray:
+    """1 inside, falling to 0 at those sides of the crop that lie within the picture."""
+    left, top, right, bottom = inner
+    x, y = np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)
+    far = np.float32(1e9)
+    across = np.minimum(x if left else far, x[::-1] if right else far) * np.ones(width, np.float32)
+    down = np.minimum(y if top else far, y[::-1] if bottom else far) * np.ones(height, np.float32)
+    return _smooth_step(across / reach)[None] * _smooth_step(down / reach)[:, None]
+
+
+def _smooth_step(x: np.ndarray) -> np.ndarray:
+    x = np.clip(x, 0, 1).astype(np.float32)
+    return x * x * (3 - 2 * x)
+
+
+def matched(face: np.ndarray, plate: np.ndarray, matte: np.ndarray) -> np.ndarray:
+    """(h, w, 3) float32 `face` in the light of `plate`, compared around the matte."""
+    height, width = matte.shape
+    scale = _MATCH_SIZE / max(height, width)
+    size = (max(8, round(width * scale)), max(8, round(height * scale)))
+    difference = cv2.resize(plate - face, size, interpolation=cv2.INTER_AREA)
+    small = cv2.resize(matte, size, interpolation=cv2.INTER_AREA)
+    near = cv2.dilate((small > 0.02).astype(np.uint8), np.ones((9, 9), np.uint8))
+    ring = (1 - small) ** 2 * near * (small < 0.6)
+    sigma = _MATCH_REACH * max(size)
+    total = cv2.GaussianBlur(difference * ring[..., None], (0, 0), sigma)
+    weight = cv2.GaussianBlur(ring, (0, 0), sigma)[..., None]
+    low = total / (weight + 1e-4)
+    return face + cv2.resize(low, (width, height), interpolation=cv2.INTER_LINEAR)
+
+
+def joined(plate: np.ndarray, face: np.ndarray, matte: np.ndarray) -> np.ndarray:
+    """matte * face + (1 - matte) * plate, float32."""
+    return plate + matte[..., None] * (face - plate)

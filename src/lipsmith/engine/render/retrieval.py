@@ -1,0 +1,104 @@
+"""Which of the actor's real mouths to show in each frame: the cheapest path through his library.
+
+Takes wanted mouths and head poses, gives a row of the library per frame. Opening and width decide (a warp cannot open a
+shut mouth); head pose, size and light come next; following the footage's own order costs nothing, a jump costs what it
+changes (unit selection after Hunt & Black 1996; Bregler et al. 1997, Video Rewrite).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from lipsmith.engine import mouth
+from lipsmith.engine.actor.library import Index
+
+CANDIDATES = 48  # per frame
+_GAP, _WIDTH, _SHAPE = 17.0, 9.0, 1.0  # per face width, squared below
+_POSE, _SIZE = 1.6, 0.5  # per radian-like unit of the rotation matrix; per doubling of the face
+_BLUR = 0.35  # for a frame of no detail, against the library's median
+_TONE = 2.0  # per unit of mean code
+_JUMP, _JUMP_POSE = 0.35, 0.5
+_CUT_COST = 0.02  # for any jump at all: runs of real movement look alive
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What retrieval looks for; one row per frame of one unbroken run."""
+
+    mouths: np.ndarray  # (T, 51, 3) face widths, actor's own frame
+    rotation: np.ndarray  # (T, 3, 3) of the head in the plate
+    scale: np.ndarray  # (T,) pixels per face width in the plate
+    tone: np.ndarray | None = None  # (T, 3) mean code around the mouth, where known
+
+    def __len__(self) -> int:
+        return len(self.mouths)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The path, and what else would have done."""
+
+    rows: np.ndarray  # (T,) int library rows
+    alternatives: np.ndarray  # (T, CANDIDATES) int library rows, best first by their own cost
+
+
+def retrieve(wanted: Wanted, index: Index) -> Choice:
+    """The path of least cost (Viterbi over the best candidates of each frame)."""
+    cost = _unary(wanted, index)
+    count = min(CANDIDATES, len(index))
+    near = np.argpartition(cost, count - 1, axis=1)[:, :count]
+    near = np.take_along_axis(near, np.argsort(np.take_along_axis(cost, near, 1), axis=1), 1)
+    traits = _join_traits(index)
+    follows = np.append(index.follows(), False)
+    total = cost[0, near[0]]
+    back = np.zeros((len(wanted), count), int)
+    for t in range(1, len(wanted)):
+        joins = _joins(near[t - 1], near[t], traits, follows)  # (previous, next)
+        through = total[:, None] + joins
+        back[t] = through.argmin(0)
+        total = through[back[t], np.arange(count)] + cost[t, near[t]]
+    rows = np.empty(len(wanted), int)
+    at = int(total.argmin())
+    for t in range(len(wanted) - 1, -1, -1):
+        rows[t] = near[t, at]
+        at = int(back[t, at])
+    return Choice(rows, near)
+
+
+def _unary(wanted: Wanted, index: Index) -> np.ndarray:
+    """(T, S) cost of each library frame for each wanted one."""
+    cost = _apart(_GAP * mouth.gaps(wanted.mouths) / np.sqrt(5), _GAP * mouth.gaps(index.points) / np.sqrt(5))
+    cost += _apart(_WIDTH * mouth.width(wanted.mouths)[:, None], _WIDTH * mouth.width(index.points)[:, None])
+    flat = wanted.mouths[..., :2].reshape(len(wanted), -1), index.points[..., :2].reshape(len(index), -1)
+    cost += _SHAPE * _apart(*flat)
+    turn = wanted.rotation.reshape(-1, 9), index.rotation.reshape(-1, 9)
+    cost += _POSE * _apart(*turn)
+    cost += _SIZE * _apart(np.log2(wanted.scale)[:, None], np.log2(index.scale)[:, None]) ** 2
+    dull = np.clip(1 - index.sharpness / (np.median(index.sharpness) + 1e-12), 0, 1)
+    cost += _BLUR * dull**2
+    if wanted.tone is not None:
+        cost += _TONE * _apart(wanted.tone, index.tone)
+    return cost
+
+
+def _join_traits(index: Index) -> np.ndarray:
+    """(S, 102 + 9 + 3) what a jump is measured by."""
+    shape = np.sqrt(_JUMP) * index.points[..., :2].reshape(len(index), -1)
+    gap = _GAP / 3 * mouth.gaps(index.points)
+    return np.concatenate([shape, gap, np.sqrt(_JUMP_POSE) * index.rotation.reshape(-1, 9), index.tone], 1)
+
+
+def _joins(before: np.ndarray, after: np.ndarray, traits: np.ndarray, follows: np.ndarray) -> np.ndarray:
+    """(previous, next) cost of going from one candidate to another."""
+    successor = np.minimum(before + 1, len(traits) - 1)
+    expected = np.where(follows[before], successor, before)  # what would have come, or the frame itself
+    cost = _apart(traits[expected], traits[after]) + _CUT_COST
+    cost[(after[None] == successor[:, None]) & follows[before][:, None]] = 0
+    return cost
+
+
+def _apart(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """(len a, len b) squared distances."""
+    return np.clip((a**2).sum(1)[:, None] - 2 * a @ b.T + (b**2).sum(1), 0, None)

@@ -1,0 +1,76 @@
+"""Where every point of the lower face should be, in each frame that is dubbed.
+
+Takes the plate's measured face and the wanted mouths, gives points in pixels. Cheeks, jaw and chin move with the mouth
+as this actor's do: a ridge regression on his own footage says how. Knows no pixels' colour.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from lipsmith.engine import mouth
+from lipsmith.engine.faces.align import Placement
+from lipsmith.engine.faces.measure import Measured
+
+_RIDGE = 0.02  # of the mean square of the mouth's movement
+
+
+@dataclass(frozen=True)
+class JawResponse:
+    """How the lower face follows the mouth."""
+
+    matrix: np.ndarray  # (153, 3 P) float32: displacement of LOWER_FACE per displacement of the 51 mouth points
+
+    def follow(self, change: np.ndarray) -> np.ndarray:
+        """(T, 51, 3) change of the mouth -> (T, P, 3) change of the lower face; the mouth itself exactly."""
+        flat = change.reshape(len(change), -1)
+        moved = (flat @ self.matrix).reshape(len(change), -1, 3)
+        moved[:, : len(mouth.MOUTH)] = change
+        return moved
+
+
+def learn_jaw(lower: np.ndarray) -> JawResponse:
+    """From (S, P, 3) lower faces of the actor's footage, own frame."""
+    lower = lower.astype(np.float64) - lower.mean(0)
+    effect = lower.reshape(len(lower), -1)
+    cause = lower[:, : len(mouth.MOUTH)].reshape(len(lower), -1)
+    gram = cause.T @ cause
+    strength = _RIDGE * np.trace(gram) / len(gram)
+    return JawResponse(np.linalg.solve(gram + strength * np.eye(len(gram)), cause.T @ effect).astype(np.float32))
+
+
+@dataclass(frozen=True)
+class Target:
+    """One row per dubbed frame."""
+
+    indices: np.ndarray  # (T,) int64 frame indices in the stream
+    mouths: np.ndarray  # (T, 51, 3) wanted mouths, own frame, fades included
+    plate: np.ndarray  # (T, P, 2) float32 LOWER_FACE as it is, pixels
+    lower: np.ndarray  # (T, P, 2) float32 LOWER_FACE as wanted, pixels
+    placement: Placement
+    weight: np.ndarray  # (T,) float32 in [0, 1]: 1 dubbed, towards 0 at the ends of a span
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+
+def aim(measured: Measured, rows: np.ndarray, mouths: np.ndarray, weight: np.ndarray, jaw: JawResponse) -> Target:
+    """The target of `rows` of a measured face.
+
+    Where `weight` is below 1 the mouth is on its way between the plate's own and the wanted one.
+    """
+    own = measured.points[rows]
+    mouths = own + weight[:, None, None] * (mouths - own)
+    lower = measured.lower[rows]
+    placement = measured.placement.rows(rows)
+    goal = mouth.parted(lower + jaw.follow(mouths - own))
+    return Target(
+        measured.indices[rows],
+        mouths.astype(np.float32),
+        placement.to_picture(mouth.parted(lower))[..., :2].astype(np.float32),
+        placement.to_picture(goal)[..., :2].astype(np.float32),
+        placement,
+        weight.astype(np.float32),
+    )

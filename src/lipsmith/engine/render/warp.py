@@ -1,0 +1,137 @@
+"""One thin-plate warp for all layers of a crop.
+
+Takes points where things should be and, for each layer, where they are; gives backward maps for `cv2.remap`. Since
+every layer goes to the same wanted points, the spline's matrix is solved once and each layer is only another right-hand
+side (Bookstein 1989; kernel r^2 log r). The spline is evaluated on a grid that is fine at the lips and coarse elsewhere,
+then interpolated.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from scipy.linalg import lu_factor, lu_solve
+
+_COARSE, _FINE = 18, 26  # grid lines over the crop, and over the mouth
+_STIFFNESS = 2e-4  # of the spline, in squared face widths: lets landmark noise go, keeps lips within a tenth of a pixel
+_BORDER = 7  # anchors per side of the crop that hold still
+
+
+@dataclass(frozen=True)
+class BackwardMap:
+    """Where each pixel of the crop comes from."""
+
+    x: np.ndarray  # (h, w) float32, columns of the source
+    y: np.ndarray  # (h, w) float32, rows
+    least_area: float  # smallest ratio of source area to crop area in the mouth; 0 or less: the warp folds
+
+
+class Warp:
+    """From a crop of `height` x `width` pixels with its wanted (P, 2) points back to any number of sources."""
+
+    def __init__(self, wanted: np.ndarray, height: int, width: int, unit: float, mouth: np.ndarray) -> None:
+        """`unit`: pixels per face width; `mouth`: (n, 2) points around which the grid is fine."""
+        self._size, self._unit = (height, width), unit
+        self._anchors = _border(height, width)
+        self._to = np.concatenate([wanted, self._anchors]).astype(np.float64)
+        low, high = mouth.min(0) - 0.06 * unit, mouth.max(0) + 0.06 * unit
+        self._columns = _lines(width, low[0], high[0])
+        self._rows = _lines(height, low[1], high[1])
+        self._inside = (
+            (self._rows >= low[1]) & (self._rows <= high[1]),
+            (self._columns >= low[0]) & (self._columns <= high[0]),
+        )
+        self._factor = lu_factor(_system(self._to / unit))
+        grid = np.stack(np.meshgrid(self._columns, self._rows), -1).reshape(-1, 2)
+        self._basis = _basis(grid / unit, self._to / unit)  # (gy * gx, n + 3)
+        self._spread = _interpolation(self._rows, height), _interpolation(self._columns, width)
+
+    def back_to(self, source: np.ndarray, *, held: bool) -> BackwardMap:
+        """The map to a source whose points lie at (P, 2) `source`.
+
+        `held`: the crop's border stays where it is (the plate itself); otherwise the border follows the points.
+        """
+        moved = source - self._to[: len(source)]
+        around = np.zeros_like(self._anchors) if held else self._rigid(source)
+        values = np.concatenate([moved, around, np.zeros((3, 2))]).astype(np.float64)
+        shifts = (self._basis @ lu_solve(self._factor, values).astype(np.float32)).reshape(
+            len(self._rows), len(self._columns), 2
+        )
+        down, across = self._spread
+        height, width = self._size
+        x = down @ shifts[..., 0] @ across.T + np.arange(width, dtype=np.float32)
+        y = down @ shifts[..., 1] @ across.T + np.arange(height, dtype=np.float32)[:, None]
+        return BackwardMap(x.astype(np.float32), y.astype(np.float32), self._least_area(shifts))
+
+    def _rigid(self, source: np.ndarray) -> np.ndarray:
+        """How the border anchors move with a source elsewhere: by the best affine map of the points."""
+        known = np.column_stack([self._to[: len(source)], np.ones(len(source))])
+        affine, *_ = np.linalg.lstsq(known, source, rcond=None)
+        return np.column_stack([self._anchors, np.ones(len(self._anchors))]) @ affine - self._anchors
+
+    def _least_area(self, shifts: np.ndarray) -> float:
+        rows, columns = self._inside
+        part = shifts[rows][:, columns]
+        y = part[..., 1] + self._rows[rows][:, None]
+        x = part[..., 0] + self._columns[columns][None]
+        step_y, step_x = np.diff(self._rows[rows]), np.diff(self._columns[columns])
+        down = (np.diff(x, axis=0)[:, :-1] / step_y[:, None], np.diff(y, axis=0)[:, :-1] / step_y[:, None])
+        across = (np.diff(x, axis=1)[:-1] / step_x[None], np.diff(y, axis=1)[:-1] / step_x[None])
+        return float((across[0] * down[1] - across[1] * down[0]).min())
+
+
+def sample(picture: np.ndarray, where: BackwardMap) -> np.ndarray:
+    """(h, w, 3) float32 of the (H, W, 3) picture, read once, by Lanczos: every further reading would soften it."""
+    return cv2.remap(picture, where.x, where.y, cv2.INTER_LANCZOS4, borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
+
+
+def _border(height: int, width: int) -> np.ndarray:
+    xs, ys = np.linspace(0, width - 1, _BORDER), np.linspace(0, height - 1, _BORDER)
+    top_bottom = [(x, y) for x in xs for y in (0, height - 1)]
+    sides = [(x, y) for y in ys[1:-1] for x in (0, width - 1)]
+    return np.array(top_bottom + sides, np.float64)
+
+
+def _lines(length: int, low: float, high: float) -> np.ndarray:
+    """Grid lines over [0, length - 1]: coarse ones everywhere, fine ones between low and high."""
+    fine = np.linspace(np.clip(low, 0, length - 1), np.clip(high, 0, length - 1), _FINE)
+    coarse = np.linspace(0, length - 1, _COARSE)
+    lines = np.sort(np.concatenate([coarse[(coarse < fine[0]) | (coarse > fine[-1])], fine]))
+    return lines[np.concatenate([[True], np.diff(lines) > 1e-3])]
+
+
+def _kernel(square: np.ndarray) -> np.ndarray:
+    """r^2 log r of squared distances."""
+    return 0.5 * square * np.log(square + 1e-12)
+
+
+def _distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return np.clip((a**2).sum(1)[:, None] - 2 * a @ b.T + (b**2).sum(1), 0, None)
+
+
+def _system(points: np.ndarray) -> np.ndarray:
+    count = len(points)
+    matrix = np.zeros((count + 3, count + 3))
+    matrix[:count, :count] = _kernel(_distances(points, points)) + _STIFFNESS * np.eye(count)
+    matrix[:count, count:] = np.column_stack([np.ones(count), points])
+    matrix[count:, :count] = matrix[:count, count:].T
+    return matrix
+
+
+def _basis(grid: np.ndarray, points: np.ndarray) -> np.ndarray:
+    distances = _distances(grid.astype(np.float32), points.astype(np.float32))
+    plane = np.column_stack([np.ones(len(grid)), grid]).astype(np.float32)
+    return np.concatenate([_kernel(distances), plane], 1)
+
+
+def _interpolation(lines: np.ndarray, length: int) -> np.ndarray:
+    """(length, lines) float32 weights that read values given on grid lines at every pixel, linearly."""
+    at = np.arange(length)
+    right = np.clip(np.searchsorted(lines, at, side="right"), 1, len(lines) - 1)
+    share = np.clip((at - lines[right - 1]) / (lines[right] - lines[right - 1]), 0, 1)
+    weights = np.zeros((length, len(lines)), np.float32)
+    weights[at, right - 1] = 1 - share
+    weights[at, right] += share
+    return weights

@@ -1,0 +1,1 @@
+"""What a voice asks of a mouth: waveform, features, motion. Knows no picture."""

@@ -1,0 +1,133 @@
+"""From any voice to what a mouth should do: the generic motion model and its silence gate.
+
+Takes `SpeechFeatures` and the waveform, gives a `MouthPath` at any times. Knows no actor: ranges and shapes are his
+`Calibration`'s. The model is a small ensemble of dilated convolutions (receptive field 0.38 s each way; normalised per
+row, so an answer does not depend on how the sound was cut), trained by `training/motion.py`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lipsmith.engine.mouth import MouthPath
+from lipsmith.engine.speech.audio import SAMPLE_RATE, Waveform
+from lipsmith.engine.speech.encoder import HOP
+from lipsmith.engine.speech.features import ROWS_PER_SECOND, SIZE, SpeechFeatures
+
+MODEL_FILE = Path(__file__).with_name("motion.npz")
+DILATIONS = (1, 2, 4, 8, 1, 2)
+REACH = sum(DILATIONS)  # rows on each side that an output row depends on
+_PIECE = 1500  # rows at once: 30 s
+
+# The gate: a row is voice when it is within 38 dB of the speech level and above -62 dB full scale.
+_BELOW_SPEECH_DB = 38.0
+_FLOOR_DB = -62.0
+_WINDOW_SECONDS = 0.04
+_OPEN_AHEAD_SECONDS = 0.12  # mouths open before they sound
+_CLOSE_AFTER_SECONDS = 0.14
+_GLIDE_SECONDS = 0.16  # natural fall to the rest pose
+
+
+class MotionNet(nn.Module):
+    """(B, 448, T) standardised features -> (B, K, T) mouth coefficients."""
+
+    def __init__(self, outputs: int, width: int = 128, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.inward = nn.Conv1d(SIZE, width, 1)
+        self.steps = nn.ModuleList(nn.Conv1d(width, width, 3, padding=d, dilation=d) for d in DILATIONS)
+        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in DILATIONS)
+        self.outward = nn.Conv1d(width, outputs, 1)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.inward(self.dropout(x))
+        for step, norm in zip(self.steps, self.norms, strict=True):
+            y = norm(step(x).transpose(1, 2)).transpose(1, 2)
+            x = x + 0.5 * self.dropout(F.gelu(y))
+        return self.outward(x)
+
+
+@dataclass(frozen=True)
+class Standard:
+    """How features are brought to zero mean and unit deviation: (448,) each."""
+
+    mean: np.ndarray
+    deviation: np.ndarray
+
+    def apply(self, values: np.ndarray) -> np.ndarray:
+        return (values - self.mean) / self.deviation
+
+
+class MotionModel:
+    """The trained ensemble on one device."""
+
+    def __init__(self, device: torch.device, path: Path = MODEL_FILE) -> None:
+        with np.load(path) as stored:
+            self._standard = Standard(stored["mean"].astype(np.float32), stored["deviation"].astype(np.float32))
+            outputs, self._spread = int(stored["outputs"]), stored["spread"].astype(np.float32)
+            self._nets = []
+            for number in range(int(stored["nets"])):
+                net = MotionNet(outputs)
+                prefix = f"net{number}."
+                state = {
+                    k[len(prefix) :]: torch.from_numpy(stored[k].astype(np.float32))
+                    for k in stored.files
+                    if k.startswith(prefix)
+                }
+                net.load_state_dict(state)
+                self._nets.append(net.eval().to(device))
+        self._device = device
+
+    def coefficients(self, features: SpeechFeatures) -> np.ndarray:
+        """(T, K) float32 at the features' own rows; the same whatever the length of the sound around them."""
+        rows = [self._piece(features.values, start) for start in range(0, len(features), _PIECE)]
+        return np.concatenate(rows) * self._spread if rows else np.zeros((0, len(self._spread)), np.float32)
+
+    def _piece(self, values: np.ndarray, start: int) -> np.ndarray:
+        end = min(start + _PIECE, len(values))
+        first, last = max(0, start - REACH), min(len(values), end + REACH)
+        x = torch.from_numpy(self._standard.apply(values[first:last]).T[None].astype(np.float32)).to(self._device)
+        with torch.inference_mode():
+            y = torch.stack([net(x) for net in self._nets]).mean(0)[0].T
+        return y[start - first : end - first].cpu().numpy()
+
+
+def loudness(waveform: Waveform) -> np.ndarray:
+    """(T,) level in dB full scale of 40 ms around each feature row."""
+    count = len(waveform.samples) // HOP + 1
+    half = round(_WINDOW_SECONDS * SAMPLE_RATE / 2)
+    energy = np.concatenate([[0.0], np.cumsum(np.square(waveform.samples, dtype=np.float64))])
+    centers = np.arange(count) * HOP
+    low, high = np.clip(centers - half, 0, len(energy) - 1), np.clip(centers + half, 0, len(energy) - 1)
+    mean = (energy[high] - energy[low]) / np.maximum(high - low, 1)
+    return 10 * np.log10(mean + 1e-12)
+
+
+def gate(waveform: Waveform) -> np.ndarray:
+    """(T,) in [0, 1] per feature row: 1 while there is voice, 0 in silence, with a glide between."""
+    level = loudness(waveform)
+    if not len(level):
+        return np.zeros(0, np.float32)
+    speech = float(np.percentile(level, 95))
+    voiced = level > max(speech - _BELOW_SPEECH_DB, _FLOOR_DB)
+    ahead, after = round(_OPEN_AHEAD_SECONDS * ROWS_PER_SECOND), round(_CLOSE_AFTER_SECONDS * ROWS_PER_SECOND)
+    wide = np.convolve(voiced, np.ones(ahead + after + 1), "full")[ahead : ahead + len(voiced)] > 0
+    # `full` shifts by the kernel's reach: row t is open when voice lies in [t - after, t + ahead].
+    glide = max(3, round(_GLIDE_SECONDS * ROWS_PER_SECOND) | 1)
+    window = np.hanning(glide + 2)[1:-1]
+    padded = np.pad(wide.astype(np.float64), glide // 2, mode="edge")
+    return np.convolve(padded, window / window.sum(), "valid").astype(np.float32)
+
+
+def speak(waveform: Waveform, features: SpeechFeatures, model: MotionModel, seconds: np.ndarray) -> MouthPath:
+    """What a mouth does at (T,) times of the voice; rest before its start, after its end and in silence."""
+    rows = model.coefficients(features) * gate(waveform)[: len(features), None]
+    at = np.arange(len(rows)) / ROWS_PER_SECOND
+    sampled = [np.interp(seconds, at, column, left=0.0, right=0.0) for column in rows.T]
+    return MouthPath(np.stack(sampled, 1).astype(np.float32))

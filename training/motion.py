@@ -1,0 +1,271 @@
+"""Train the generic motion model, the mouth basis and the sync scorer from folders of talking clips.
+
+    python training/motion.py CLIPS [CLIPS ...] [--held-out FILE] [--development FILE] [--skip FILE]
+
+Writes engine/mouth_basis.npz, engine/speech/motion.npz, engine/quality/sync.npz and docs/motion-card.json. Speakers of
+the held-out list are never read; those of the development list choose the stopping point only. About 15 minutes on two
+cores for 10 minutes of clips.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import torch
+from footage import Talker, talkers
+from scipy.signal import fftconvolve, resample_poly
+from torch import Tensor
+
+from lipsmith.config import Settings
+from lipsmith.engine import mouth
+from lipsmith.engine.quality import sync
+from lipsmith.engine.speech import motion
+from lipsmith.engine.speech.audio import Waveform
+from lipsmith.engine.speech.encoder import MEL_BANDS, SpeechEncoder
+from lipsmith.engine.speech.features import ROWS_PER_SECOND, SpeechFeatures, extract
+from lipsmith.weights import WeightStore
+
+ROOT = Path(__file__).parents[1]
+ENGINE = ROOT / "src/lipsmith/engine"
+COEFFICIENTS = 10
+COPIES = 8  # augmented copies of every voice
+BATCH, WINDOW = 32, 150  # rows: 3 s
+LEARNING_RATE, WEIGHT_DECAY, DROPOUT, NOISE = 2e-3, 0.05, 0.3, 0.15
+LEAST_FIT = 0.2  # correlation with the scorer below which a training clip does not fit its sound
+DEPTH_WEIGHT, CHIN_WEIGHT = 0.5, 0.6  # in the basis: depth is guessed, the chin follows
+
+
+@dataclass
+class Example:
+    """A talker ready to learn from."""
+
+    talker: Talker
+    voices: list[tuple[SpeechFeatures, float]]  # features and the speed they were made at; the first is the original
+    targets: np.ndarray  # (N, K)
+    offset: float = 0.0  # seconds by which the sound is late
+    fit: float = 0.0
+
+
+def main() -> None:
+    arguments = _arguments()
+    torch.set_num_threads(arguments.threads)
+    store = WeightStore(Settings.from_environment().models_folder)
+    held_out, development = _names(arguments.held_out), _names(arguments.development)
+    skipped = _names(arguments.skip) + held_out
+    found = [t for t in talkers(arguments.clips, arguments.cache, store) if not t.name.startswith(tuple(skipped))]
+    training = [t for t in found if not t.name.startswith(tuple(development))]
+    basis, spread = learn_basis(training)
+    encoder = SpeechEncoder(store.path("speech_encoder")).eval()
+    rng = np.random.default_rng(0)
+    examples = [prepare(t, encoder, rng, basis, COPIES) for t in training]
+    chosen_by = [prepare(t, encoder, rng, basis, 0) for t in found if t.name.startswith(tuple(development))]
+    scorer = fit_scorer(examples)
+    for example in examples + chosen_by:
+        find_offset(example, scorer)
+    learned = [e for e in examples if e.fit >= LEAST_FIT]
+    judges = [e for e in chosen_by if e.fit >= LEAST_FIT]
+    np.savez(ENGINE / "mouth_basis.npz", components=basis.components)
+    np.savez(ENGINE / "quality/sync.npz", weights=fit_scorer(learned))
+    standard = _standard(learned)
+    nets = [train(learned, standard, basis, seed, arguments.steps) for seed in range(arguments.nets)]
+    figures = evaluate(nets, standard, basis, judges)
+    _save(nets, standard, spread / max(figures["gap_ratio"], 0.3))
+    _card(learned, judges, [e.talker.name for e in examples if e.fit < LEAST_FIT], figures, arguments)
+    print(json.dumps(figures))
+
+
+def learn_basis(people: list[Talker]) -> tuple[mouth.MouthBasis, np.ndarray]:
+    """Principal directions of all mouths; one unit of a coefficient is one standard deviation. Spread is all ones."""
+    weight = np.ones((len(mouth.MOUTH), 3), np.float32)
+    weight[:, 2] = DEPTH_WEIGHT
+    weight[-len(mouth.CHIN) :] *= CHIN_WEIGHT
+    flat = np.concatenate([(p.displacements[p.usable] * weight).reshape(-1, weight.size) for p in people])
+    _, _, directions = np.linalg.svd(flat[::3], full_matrices=False)
+    top = directions[:COEFFICIENTS]
+    deviation = (flat @ top.T).std(0)
+    components = deviation[:, None] * top / weight.reshape(-1)
+    return mouth.MouthBasis(components.astype(np.float32)), np.ones(COEFFICIENTS, np.float32)
+
+
+def prepare(
+    talker: Talker, encoder: SpeechEncoder, rng: np.random.Generator, basis: mouth.MouthBasis, copies: int
+) -> Example:
+    voices = [(extract(talker.waveform, encoder), 1.0)]
+    for _ in range(copies):
+        samples, speed = augment(talker.waveform.samples, rng)
+        voices.append((extract(Waveform(samples), encoder), speed))
+    return Example(talker, voices, basis.coefficients(talker.displacements))
+
+
+def augment(samples: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, float]:
+    """Another voice in another room: speed with pitch, equaliser, band limit, reverberation, noise, level."""
+    speed = float(rng.choice([0.82, 0.88, 0.94, 1.0, 1.06, 1.12, 1.2]))
+    ratio = Fraction(speed).limit_denominator(50)
+    x = resample_poly(samples, ratio.denominator, ratio.numerator) if ratio != 1 else samples.astype(np.float64)
+    spectrum = np.fft.rfft(x)
+    hertz = np.linspace(0, 8000, len(spectrum))
+    bends = np.interp(hertz, [0, 200, 500, 1000, 2000, 3500, 6000, 8000], rng.normal(0, 4, 8))
+    spectrum *= 10 ** (bends / 20)
+    if rng.random() < 0.2:
+        spectrum[hertz > rng.choice([3400, 5000])] = 0
+    x = np.fft.irfft(spectrum, len(x))
+    if rng.random() < 0.35:
+        length = int(rng.uniform(0.1, 0.5) * 16000)
+        room = rng.normal(0, 1, length) * np.exp(-6.9 * np.arange(length) / length) * rng.uniform(0.02, 0.12)
+        room[0] = 1
+        x = fftconvolve(x, room)[: len(x)]
+    level = np.sqrt(np.mean(np.square(x))) + 1e-6
+    if rng.random() < 0.6:
+        x = x + rng.normal(0, 1, len(x)) * level * 10 ** (-rng.uniform(8, 35) / 20)
+    return np.clip(x * 10 ** (rng.uniform(-8, 8) / 20), -1, 1).astype(np.float32), float(ratio)
+
+
+def fit_scorer(examples: list[Example]) -> np.ndarray:
+    """(inputs, outputs) ridge weights from speech to lips for `quality.sync`."""
+    xs, ys = [], []
+    for e in examples:
+        x = sync.context(e.voices[0][0])
+        rows = np.clip(np.round((e.talker.seconds + e.offset) * ROWS_PER_SECOND).astype(int), 0, len(x) - 1)
+        xs.append(x[rows][e.talker.usable])
+        ys.append(sync.lips(e.talker.displacements)[e.talker.usable])
+    return sync.ridge(np.concatenate(xs), np.concatenate(ys))
+
+
+def find_offset(example: Example, scorer: np.ndarray) -> None:
+    heard = sync.expected(example.voices[0][0], scorer)
+    t = example.talker
+    score = sync.best_offset(heard, sync.lips(t.displacements)[t.usable], t.seconds[t.usable])
+    example.offset, example.fit = (score.offset_seconds if score.correlation >= LEAST_FIT else 0.0), score.correlation
+
+
+def _standard(examples: list[Example]) -> motion.Standard:
+    rows = np.concatenate([e.voices[0][0].values[::5] for e in examples])
+    return motion.Standard(rows.mean(0), rows.std(0) + 1e-3)
+
+
+def train(
+    examples: list[Example], standard: motion.Standard, basis: mouth.MouthBasis, seed: int, steps: int
+) -> motion.MotionNet:
+    """One net. Loss: coefficients by how much they move the face, their speed, and opening and width by themselves."""
+    torch.manual_seed(seed)
+    rng = np.random.default_rng(seed)
+    net = motion.MotionNet(COEFFICIENTS, dropout=DROPOUT)
+    optimizer = torch.optim.AdamW(net.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY)
+    share = np.array([len(e.targets) for e in examples], float) ** 0.7
+    share /= share.sum()
+    size = torch.from_numpy(np.linalg.norm(basis.components, axis=1))
+    size = (size / size[0]).clamp_min(0.15)[None, :, None]
+    visible = _opening_and_width(basis)
+    for step in range(1, steps + 1):
+        for group in optimizer.param_groups:
+            group["lr"] = LEARNING_RATE * min(1, step / 60) * 0.5 * (1 + np.cos(np.pi * step / steps))
+        x, y, mask = _batch(examples, share, standard, rng)
+        wrong = net(x) - y
+        seen = torch.einsum("vk,bkt->bvt", visible, wrong)
+        loss = _with_speed(wrong * size, mask, 1.0, 2.0) + _with_speed(seen, mask, 0.5, 1.0)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        if step % 50 == 0:
+            print(f"net {seed} step {step} loss {loss.item():.3f}", flush=True)
+    return net.eval()
+
+
+def _opening_and_width(basis: mouth.MouthBasis) -> Tensor:
+    """(2, K) opening and width per coefficient, in units of the usual opening."""
+    points = basis.components.reshape(len(basis.components), -1, 3)
+    rows = np.stack([mouth.gaps(points).mean(-1), mouth.width(points)]) / mouth.UNIT_GAP_DEVIATION
+    return torch.from_numpy(rows.astype(np.float32))
+
+
+def _with_speed(wrong: Tensor, mask: Tensor, still: float, moving: float) -> Tensor:
+    speed = wrong[..., 2:] - wrong[..., :-2]
+    return still * (wrong.abs() * mask).mean() + moving * (speed.abs() * mask[..., 2:]).mean()
+
+
+def _batch(
+    examples: list[Example], share: np.ndarray, standard: motion.Standard, rng: np.random.Generator
+) -> tuple[Tensor, Tensor, Tensor]:
+    xs, ys, masks = [], [], []
+    for which in rng.choice(len(examples), BATCH, p=share):
+        e = examples[which]
+        features, speed = e.voices[rng.integers(len(e.voices))]
+        start = int(rng.integers(max(1, len(features) - WINDOW)))
+        x = standard.apply(features.values[start : start + WINDOW])
+        x = np.pad(x, ((0, WINDOW - len(x)), (0, 0))) + rng.normal(0, NOISE, (WINDOW, x.shape[1]))
+        at = np.arange(start, start + WINDOW)
+        times = (e.talker.seconds + e.offset) / speed * ROWS_PER_SECOND
+        ys.append(np.stack([np.interp(at, times, column) for column in e.targets.T]))
+        good = np.interp(at, times, e.talker.usable.astype(float)) > 0.99
+        masks.append((good & (at >= times[0]) & (at <= times[-1]) & (at < len(features)))[None])
+        xs.append(x.T)
+    return tuple(torch.from_numpy(np.stack(part).astype(np.float32)) for part in (xs, ys, masks))  # type: ignore[return-value]
+
+
+def evaluate(
+    nets: list[motion.MotionNet], standard: motion.Standard, basis: mouth.MouthBasis, examples: list[Example]
+) -> dict[str, float]:
+    """Mean over clips of the correlations of inner gap and width, and the ratio of the gap's deviations."""
+    rows = []
+    for e in examples:
+        x = torch.from_numpy(standard.apply(e.voices[0][0].values).T[None].astype(np.float32))
+        with torch.inference_mode():
+            y = torch.stack([net(x) for net in nets]).mean(0)[0].T.numpy()
+        at = (e.talker.seconds + e.offset)[e.talker.usable] * ROWS_PER_SECOND
+        said = basis.displacements(np.stack([np.interp(at, np.arange(len(y)), column) for column in y.T], 1))
+        did = e.talker.displacements[e.talker.usable]
+        gap, width = (np.corrcoef(of(said), of(did))[0, 1] for of in (mouth.gap, mouth.width))
+        rows.append((gap, width, mouth.gap(said).std() / mouth.gap(did).std()))
+    return dict(zip(("gap_r", "width_r", "gap_ratio"), np.mean(rows, 0).round(4).tolist(), strict=True))
+
+
+def _save(nets: list[motion.MotionNet], standard: motion.Standard, spread: np.ndarray) -> None:
+    stored = {
+        f"net{i}.{name}": value.numpy().astype(np.float16) for i, net in enumerate(nets) for name, value in net.state_dict().items()
+    }
+    np.savez_compressed(
+        ENGINE / "speech/motion.npz",
+        nets=len(nets), outputs=COEFFICIENTS, spread=spread, mean=standard.mean, deviation=standard.deviation, **stored,
+    )
+
+
+def _card(learned: list[Example], judges: list[Example], dropped: list[str], figures: dict, arguments: argparse.Namespace) -> None:
+    def minutes(examples: list[Example]) -> float:
+        return round(sum(e.talker.waveform.seconds for e in examples) / 60, 1)
+
+    card = {
+        "trained_on": sorted(e.talker.name for e in learned),
+        "minutes": minutes(learned),
+        "dropped_because_sound_does_not_fit": dropped,
+        "development": sorted(e.talker.name for e in judges),
+        "development_figures": figures,
+        "mel_bands": MEL_BANDS, "augmented_copies": COPIES, "steps": arguments.steps, "nets": arguments.nets,
+    }
+    (ROOT / "docs/motion-card.json").write_text(json.dumps(card, indent=1) + "\n")
+
+
+def _names(path: Path | None) -> list[str]:
+    lines = path.read_text().splitlines() if path else []
+    return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("clips", nargs="+", type=Path)
+    parser.add_argument("--held-out", type=Path, default=ROOT / "benchmarks/held_out.txt")
+    parser.add_argument("--development", type=Path, default=ROOT / "training/development.txt")
+    parser.add_argument("--skip", type=Path, default=ROOT / "training/skipped.txt")
+    parser.add_argument("--cache", type=Path, default=Path.home() / ".cache/lipsmith-training")
+    parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--nets", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=2)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
