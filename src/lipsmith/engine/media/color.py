@@ -34,11 +34,6 @@ _LUMA_WEIGHTS = {
     10: (0.2627, 0.0593),
 }
 _DEFAULT_LUMA_WEIGHTS = (0.299, 0.114)
-# What averaging back the upsampled chroma does to it, per axis; see `_keep_unchanged`.
-_UP_AND_DOWN = np.array([0.125, 0.75, 0.125], np.float32)
-_AS_IS = np.array([0, 1, 0], np.float32)
-_HALF_CELL = np.array([0.25, 0.75], np.float32)  # weights of the row above and of the last chroma row itself
-_SAME_CODE = 0.75  # averaged colours closer than this differ by rounding only
 
 
 @dataclass(frozen=True)
@@ -104,7 +99,6 @@ def write_codes(frame: Frame, box: Box, codes: np.ndarray, matte: np.ndarray) ->
     largest = (1 << frame.picture.format.components[0].bits) - 1
     _blend(target, codes[..., 0], matte, largest)
     chroma_box = _chroma_box(box, layout)
-    half_row = layout.chroma_step_y == 2 and box.height % 2 == 1
     rows, columns = slice(chroma_box.top, chroma_box.bottom), slice(chroma_box.left, chroma_box.right)
     if layout.chroma_step_x > 1:
         matte = cv2.resize(_even(matte, layout), (chroma_box.width, chroma_box.height), interpolation=cv2.INTER_AREA)
@@ -112,7 +106,8 @@ def write_codes(frame: Frame, box: Box, codes: np.ndarray, matte: np.ndarray) ->
         plane = _component(frame.picture, layout, index)
         new = codes[..., index]
         if layout.chroma_step_x > 1:
-            new = _keep_unchanged(_averaged(_even(new, layout), layout), plane, chroma_box, layout, half_row)
+            unchanged = _unchanged(_even(new == _upsampled(plane, box, layout), layout), layout)
+            new = np.where(unchanged, plane[rows, columns], _averaged(_even(new, layout), layout))
         _blend(plane[rows, columns], new, matte, largest)
 
 
@@ -209,20 +204,16 @@ def _averaged(values: np.ndarray, layout: _Layout) -> np.ndarray:
     return 0.5 * level + 0.25 * (before + after)
 
 
-def _keep_unchanged(new: np.ndarray, plane: np.ndarray, chroma_box: Box, layout: _Layout, half_row: bool) -> np.ndarray:
-    """`new`, except that a sample whose colour nobody changed keeps its exact old value.
+def _unchanged(same: np.ndarray, layout: _Layout) -> np.ndarray:
+    """(h, w) bool on the luma grid to the chroma grid: nothing that `_averaged` would use was edited.
 
-    Bringing chroma up and averaging it back blurs it by a known kernel. Where the new average equals the old chroma
-    blurred so, nothing was edited, and the blur would be the only change.
+    Such a sample keeps its exact old value; bringing chroma up and averaging it back would blur it a little.
     """
-    old = _with_margin(plane, chroma_box).astype(np.float32)
-    near = old.copy()
-    near[:, 0] = near[:, 1]  # `_averaged` sees no column left of the box
-    rows = _UP_AND_DOWN if layout.chroma_step_y == 2 else _AS_IS
-    blurred = cv2.sepFilter2D(near, cv2.CV_32F, _UP_AND_DOWN, rows)[1:-1, 1:-1]
-    if half_row:  # of the last chroma row there is one luma row only, a quarter of the way to the row above
-        blurred[-1] = _HALF_CELL @ cv2.sepFilter2D(near[-3:-1], cv2.CV_32F, _UP_AND_DOWN, _AS_IS)[:, 1:-1]
-    return np.where(np.abs(new - blurred) <= _SAME_CODE, old[1:-1, 1:-1], new)
+    if layout.chroma_step_y == 2:
+        same = same[::2] & same[1::2]
+    level, after = same[:, ::2], same[:, 1::2]
+    before = np.concatenate([level[:, :1], after[:, :-1]], axis=1)
+    return level & after & before
 
 
 def _blend(target: np.ndarray, new: np.ndarray, matte: np.ndarray, largest: int) -> None:

@@ -4,8 +4,8 @@ Takes the source's `VideoSpec` and its opened stream, gives an encoder whose str
 profile, level, pixel format, colour tags, aspect, rotation, HDR metadata, rate and time base, and every frame's exact
 time stamp. Knows nothing of containers beyond a muxer's name.
 
-**Quality rule.** The source's bit rate is the budget: one-pass average bit rate at `_BUDGET` = 1.1 times the source's,
-since one-pass control falls short by about a tenth; measured results lie between 0.9 and 1.07 of the source. The first
+**Quality rule.** The source's bit rate is the budget: one-pass average bit rate at 1.1 times the source's for x264
+and x265, whose control falls short by about a tenth; measured results lie between 0.9 and 1.13 of the source. The first
 second may take `_OPENING` times its share: rate control begins blind, and without it the first frames lose 3-10 dB.
 `tune=psnr` because the picture was judged by one encoder already: what matters now is to reproduce its samples (+1 dB
 over the default, measured on five clips). Luma against the decoded source at equal rate: x264 veryfast 38-51 dB,
@@ -36,7 +36,7 @@ from lipsmith.engine.media.frame import Frame
 from lipsmith.engine.media.spec import VideoSpec
 from lipsmith.errors import UnsupportedVideo
 
-_BUDGET = 1.1
+_BUDGET = {"libx264": 1.1, "libx265": 1.1}  # of the source's bit rate; the others overshoot a little by themselves
 _OPENING = 2.5
 _FAST_ABOVE = 30e6  # pixels per second; 720p30 is 28e6, 1080p25 52e6
 _HUGE_ABOVE = 110e6  # beyond 1080p50
@@ -101,9 +101,11 @@ def plan_video(video: VideoSpec, container: str, picture: av.VideoFrame) -> Vide
         differences.append(f"The pictures are {codec}; {video.codec} cannot be written into this container.")
     if pix_fmt != video.pix_fmt:
         differences.append(f"The pixel format is {pix_fmt} instead of {video.pix_fmt}.")
-    bit_rate = 0 if encoder in _RATE_BY_QUANTIZER else round(video.bit_rate_from_content * _BUDGET)
+    bit_rate = 0 if encoder in _RATE_BY_QUANTIZER else round(video.bit_rate_from_content * _BUDGET.get(encoder, 1.0))
     options = _options(encoder, codec == video.codec, video, picture)
-    if container == "avi":  # it has no presentation times, so frames must be stored in the order they are shown
+    if (
+        container == "avi" and encoder in _REORDERING
+    ):  # it has no presentation times, so frames must be stored in the order they are shown
         options["bf"] = "0"
     return VideoPlan(codec, encoder, pix_fmt, bit_rate, tuple(options.items()), tuple(differences))
 
@@ -170,6 +172,8 @@ class VideoEncoder:
 
 
 def _container_holds(container: str, encoder: str) -> bool:
+    if container == "mpeg":  # its muxer refuses nothing and fails later
+        return encoder in {"mpeg1video", "mpeg2video"}
     with av.open(io.BytesIO(), "w", format=container) as trial:
         try:
             trial.add_stream(encoder)
@@ -233,9 +237,8 @@ def _state_facts(context: VideoCodecContext, plan: VideoPlan, video: VideoSpec, 
     context.pix_fmt = plan.pix_fmt
     if plan.bit_rate:
         context.bit_rate = plan.bit_rate
-    context.sample_aspect_ratio = (
-        source.codec_context.sample_aspect_ratio or source.sample_aspect_ratio or Fraction(0, 1)
-    )
+    # The container's, where it tells one: it may be finer than a bitstream can say, and encoders round it themselves.
+    context.sample_aspect_ratio = source.sample_aspect_ratio or Fraction(0, 1)
     seen = source.codec_context
     context.color_range, context.colorspace = seen.color_range, seen.colorspace
     context.color_primaries, context.color_trc = seen.color_primaries, seen.color_trc

@@ -245,7 +245,7 @@ def _writing(path: Path) -> Iterator[None]:
             raise DiskFull(f"{path.parent}: there is no room left for the output.") from error
         if isinstance(error, OSError):
             raise OutputNotWritable(f"{path.parent}: cannot be written ({error.strerror}).") from error
-        raise UnsupportedVideo(f"{path.name}: the container refuses the streams ({error.strerror}).") from error
+        raise UnsupportedVideo(f"The container {path.suffix} refuses these streams ({error.strerror}).") from error
 
 
 def _close_quietly(output: OutputContainer) -> None:
@@ -331,6 +331,8 @@ def _take_tags(source: Stream, target: Stream, codec_tag: str) -> None:
     """Language, titles, disposition, and with `codec_tag` the four characters ("hvc1")."""
     target.metadata.clear()  # a stream made from a template brings them all
     target.metadata.update(_kept_tags(source.metadata))
+    if "name" in target.metadata:  # so the MP4 demuxer calls what its muxer takes as "title"
+        target.metadata.setdefault("title", target.metadata["name"])
     target.disposition = source.disposition
     if codec_tag.isprintable() and codec_tag.strip():
         target.codec_context.codec_tag = codec_tag

@@ -22,6 +22,7 @@ _LEAST_CHANGE = 15.0  # mean change of hue, saturation and value, in codes of 25
 _SHORTEST_SHOT_FRAMES = 8
 _WINDOW_FRAMES = 2  # how far the detector's answer lags behind
 _FLASH_FRAMES = 4  # a picture that is back by then was interrupted, not cut
+DECISION_FRAMES = _WINDOW_FRAMES + _FLASH_FRAMES + 2  # so many frames later a cut is decided
 _LEAST_WHOLE_CHANGE = 6.0  # mean codes of RGB between thumbnails: cuts of our clips give 13-174, false alarms 1-5
 _RETURNED = 0.5  # of the change at the cut: nearer than this to the old picture means that it is back
 _THUMBNAIL = (32, 18)

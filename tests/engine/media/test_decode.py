@@ -1,0 +1,62 @@
+"""Frames in order with their times; sound at any rate, on the video's clock."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests import synthetic
+
+from lipsmith.engine.media import decode
+from lipsmith.engine.media.probe import probe
+from lipsmith.errors import NoAudioStream
+
+
+def test_frames_come_in_order_with_exact_times(tmp_path: Path) -> None:
+    spec = probe(synthetic.vfr_mp4(tmp_path / "a"))
+    frames = [(frame.index, frame.pts) for frame in decode.frames(spec)]
+    assert [index for index, _ in frames] == list(range(40))
+    steps = np.diff([pts for _, pts in frames])
+    assert steps.tolist() == [(512, 1024, 768, 512, 2048)[i % 5] for i in range(39)]
+
+
+def test_frames_without_time_stamps_get_them(tmp_path: Path) -> None:
+    frames = list(decode.frames(probe(synthetic.mpeg4_avi(tmp_path / "a"))))
+    assert [frame.pts for frame in frames] == list(range(50))
+
+
+@pytest.mark.parametrize("maker", [synthetic.anamorphic_full_range_mp4, synthetic.h264_mp4, synthetic.hevc_10bit_mp4])
+def test_rgb_is_what_was_encoded(tmp_path: Path, maker: object) -> None:
+    spec = probe(maker(tmp_path / "a"))  # type: ignore[operator]
+    frame = next(decode.frames(spec))
+    picture = decode.rgb(frame)
+    assert picture.shape == (frame.picture.height, frame.picture.width, 3)
+    assert picture.dtype == np.uint8
+    assert decode.rgb(frame, 40, 24).shape == (24, 40, 3)
+
+
+def test_sound_is_resampled_and_laid_on_the_clock(tmp_path: Path) -> None:
+    path = synthetic.wav(tmp_path / "a.wav", synthetic.clicks(2.0, [0.5]))
+
+    def peak(**options: float) -> tuple[float, int]:
+        sound = np.concatenate(list(decode.audio(path, None, 16_000, "mono", **options)), axis=1)  # type: ignore[arg-type]
+        assert sound.dtype == np.float32
+        return float(np.abs(sound[0]).argmax()) / 16_000, sound.shape[1]
+
+    assert peak()[0] == pytest.approx(0.5, abs=0.0005)
+    assert peak()[1] == pytest.approx(32_000, abs=32)
+    assert peak(origin_seconds=0.25)[0] == pytest.approx(0.25, abs=0.0005)
+    assert peak(origin_seconds=-1.0)[0] == pytest.approx(1.5, abs=0.0005)
+
+
+def test_mono_and_stereo_keep_their_level(tmp_path: Path) -> None:
+    path = synthetic.wav(tmp_path / "a.wav", np.full(48_000, 0.5, np.float32))
+    stereo = np.concatenate(list(decode.audio(path, None, 48_000, "stereo")), axis=1)
+    assert stereo.shape[0] == 2
+    assert np.allclose(stereo, 0.5, atol=1e-3)
+
+
+def test_no_sound(tmp_path: Path) -> None:
+    with pytest.raises(NoAudioStream):
+        next(decode.audio(synthetic.silent_mp4(tmp_path / "a"), None, 16_000, "mono"))
