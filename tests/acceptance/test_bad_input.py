@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import wave
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import av
@@ -151,11 +151,21 @@ def test_no_permission(lipsmith: Program, talking_shot: Path, voice: Path, tmp_p
     assert_one_error(lipsmith("dub", talking_shot, voice, "-o", tmp_path / "o.mp4"), {"file_not_readable"}, 3)
 
 
-def test_a_full_disk(lipsmith: Program, talking_shot: Path, voice: Path) -> None:
-    if not Path("/dev/full").exists():
-        pytest.skip("no /dev/full here")
-    done = lipsmith("dub", talking_shot, voice, "-o", "/dev/full")
-    assert_one_error(done, {"disk_full", "output_not_writable"}, 5)
+@pytest.fixture
+def tiny_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 100 kB, where the system lets us mount one."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=100k", "tmpfs", str(folder)], capture_output=True)
+    if mount.returncode != 0:
+        pytest.skip("no right to mount a small disk")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_full_disk(lipsmith: Program, talking_shot: Path, voice: Path, tiny_disk: Path) -> None:
+    assert_one_error(lipsmith("dub", talking_shot, voice, "-o", tiny_disk / "out.mp4"), {"disk_full"}, 5)
+    assert list(tiny_disk.iterdir()) == []
 
 
 @pytest.mark.parametrize(
