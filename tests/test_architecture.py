@@ -29,7 +29,11 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     f"{ENGINE}.speech": FACES,
     f"{ENGINE}.actor": (*FACES, f"{ENGINE}.faces"),
     f"{ENGINE}.render": (*FACES, f"{ENGINE}.faces", f"{ENGINE}.actor"),
-    f"{ENGINE}.quality": (*FACES, f"{ENGINE}.faces", f"{ENGINE}.speech.audio", f"{ENGINE}.speech.features"),
+    f"{ENGINE}.quality": (
+        *FACES,
+        f"{ENGINE}.faces",
+        *(f"{ENGINE}.speech.{m}" for m in ("audio", "encoder", "features")),
+    ),
     f"{ENGINE}.dub": (ENGINE,),
     "lipsmith.demo": (f"{ENGINE}.media", f"{ENGINE}.mouth", f"{ENGINE}.faces", "lipsmith.config"),
     "lipsmith.console": (),

@@ -8,12 +8,28 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from lipsmith.engine.media import decode
+from lipsmith.engine.media.probe import probe, require_video
+from lipsmith.engine.media.spec import MediaSpec
 from lipsmith.engine.progress import Progress, silent
-from lipsmith.engine.quality.conformance import Difference, compare
-from lipsmith.engine.quality.fidelity import Fidelity, judge
-from lipsmith.engine.quality.sync import SyncReport, measure_sync
-from lipsmith.errors import FaceError, NoAudioStream
+from lipsmith.engine.quality import conformance, fidelity, sync
+from lipsmith.engine.quality.conformance import Difference
+from lipsmith.engine.quality.fidelity import Fidelity, Seen
+from lipsmith.engine.speech import audio
+from lipsmith.engine.speech.encoder import SpeechEncoder
+from lipsmith.engine.speech.features import extract
+from lipsmith.errors import BrokenMedia
 from lipsmith.weights import WeightStore
+
+
+@dataclass(frozen=True)
+class Sync:
+    """How lips and sound of one actor go together."""
+
+    offset_frames: int  # positive: the sound comes after the lips
+    offset_seconds: float
+    correlation: float  # at that offset
+    confidence: float  # how far the best offset stands out
 
 
 @dataclass(frozen=True)
@@ -25,8 +41,8 @@ class Verdict:
     passed: bool  # nothing in the file differs that a dub does not explain
     differences: tuple[Difference, ...]
     fidelity: Fidelity
-    sync_source: SyncReport | None  # None where there is no sound or no face
-    sync_dub: SyncReport | None
+    sync_source: Sync | None  # None where there is no sound or no face
+    sync_dub: Sync | None
     warnings: tuple[str, ...]
 
     @property
@@ -49,17 +65,24 @@ def check(
     progress: Progress = silent,
 ) -> Verdict:
     """Compare two files. Raises the InputErrors of reading them, WeightsError."""
-    differences = compare(source, dub)
-    fidelity = judge(source, dub, store=store, device=device, threads=threads, progress=progress)
+    differences = conformance.compare(source, dub)
+    nets = fidelity.load_nets(store, device)
+    specs = probe(source), probe(dub)
+    before, after = (fidelity.look(spec, nets, threads=threads, progress=progress) for spec in specs)
+    pairs = fidelity.same_places(before, after)
+    found = fidelity.compare(specs, before, pairs, threads=threads, progress=progress)
+    speaker = _speaker(found, pairs)
+    encoder = SpeechEncoder(store.path("speech_encoder"))
+    synced = [_sync(spec, seen, encoder) for spec, seen in zip(specs, speaker, strict=True)]
     return Verdict(
         source=source,
         dub=dub,
         passed=all(difference.explained for difference in differences),
         differences=differences,
-        fidelity=fidelity,
-        sync_source=_sync(source, store, device, threads, progress),
-        sync_dub=_sync(dub, store, device, threads, progress),
-        warnings=fidelity.warnings,
+        fidelity=found,
+        sync_source=synced[0],
+        sync_dub=synced[1],
+        warnings=found.warnings,
     )
 
 
@@ -68,8 +91,27 @@ def in_words(difference: Difference) -> str:
     return f"{difference.what}: {before}{difference.dub}"
 
 
-def _sync(path: Path, store: WeightStore, device: str, threads: int, progress: Progress) -> SyncReport | None:
-    try:
-        return measure_sync(path, store=store, device=device, threads=threads, progress=progress)
-    except (NoAudioStream, FaceError):
+def _speaker(found: Fidelity, pairs: tuple[tuple[Seen, Seen], ...]) -> tuple[Seen | None, Seen | None]:
+    """The dubbed face with the most screen time, in both files; without a dubbed one, any."""
+    edited = {actor.actor for actor in found.edited}
+    chosen = [pair for pair in pairs if pair[0].actor in edited] or list(pairs)
+    return chosen[0] if chosen else (None, None)
+
+
+def _sync(spec: MediaSpec, seen: Seen | None, encoder: SpeechEncoder) -> Sync | None:
+    if seen is None or not spec.audio:
         return None
+    video = require_video(spec)
+    origin_seconds = float(video.start_pts * video.time_base)
+    sound = decode.audio(spec.path, None, audio.SAMPLE_RATE, "mono", origin_seconds=origin_seconds)
+    try:
+        waveform = audio.gather(sound)
+    except BrokenMedia:  # a sound track that cannot be decoded; probe has warned of it
+        return None
+    if waveform.silent:
+        return None
+    heard = sync.expected(extract(waveform, encoder), sync.load_scorer())
+    best = sync.best_offset(heard, sync.lips(seen.lips), seen.seconds)
+    if best is sync.NOTHING:
+        return None
+    return Sync(best.frames(float(video.frame_rate)), best.offset_seconds, best.correlation, best.confidence)

@@ -12,13 +12,14 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import torch
 
 from lipsmith.engine import mouth
 from lipsmith.engine.faces.align import place
-from lipsmith.engine.faces.track import FaceTrack, track_faces
+from lipsmith.engine.faces.track import FaceTrack, Nets, track_faces
 from lipsmith.engine.media import decode
-from lipsmith.engine.media.frame import Box
-from lipsmith.engine.media.probe import probe
+from lipsmith.engine.media.frame import Box, Frame
+from lipsmith.engine.media.probe import probe, require_video
 from lipsmith.engine.media.spec import MediaSpec
 from lipsmith.engine.progress import Progress, silent
 from lipsmith.weights import WeightStore
@@ -101,24 +102,25 @@ def judge(
     progress: Progress = silent,
 ) -> Fidelity:
     """Compare two files of the same shot. Raises the InputErrors of `probe` and `decode`, WeightsError."""
+    nets = load_nets(store, device)
     specs = probe(source), probe(dub)
-    tracks = [
-        track_faces(spec, store=store, device=device, threads=threads, progress=progress, stage=f"faces {n}")
-        for n, spec in enumerate(specs, 1)
-    ]
-    before = [_Seen.of(track) for track in tracks[0]]
-    after = [_Seen.of(track) for track in tracks[1]]
-    pairs = [(one, other) for one in before if (other := _same_place(one, after)) is not None]
-    del tracks
-    return _compare(specs, before, pairs, threads, progress)
+    before, after = (look(spec, nets, threads=threads, progress=progress) for spec in specs)
+    return compare(specs, before, same_places(before, after), threads=threads, progress=progress)
+
+
+def load_nets(store: WeightStore, device: str) -> Nets:
+    """The face networks; `device` is "auto", "cpu" or "cuda". Raises WeightsError."""
+    chosen = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+    return Nets(store.path("face_detector"), store.path("face_mesh"), torch.device(chosen))
 
 
 @dataclass(frozen=True)
-class _Seen:
+class Seen:
     """What is kept of a FaceTrack: a few numbers per frame instead of its landmarks. Rows share their first axis."""
 
     actor: int
-    indices: np.ndarray  # (N,) int64
+    indices: np.ndarray  # (N,) int64 frame indices
+    seconds: np.ndarray  # (N,) float64 from the first frame
     face_width: np.ndarray  # (N,) float32, pixels
     lips: np.ndarray  # (N, 51, 3) float32, face widths, own frame
     region: np.ndarray  # (N, 4) float32 left, top, right, bottom: where a dub may change the picture
@@ -127,13 +129,15 @@ class _Seen:
     segments: tuple[slice, ...]
 
     @classmethod
-    def of(cls, track: FaceTrack) -> _Seen:
+    def of(cls, track: FaceTrack, frame_seconds: np.ndarray) -> Seen:
+        """`frame_seconds` (F,): when each frame of the stream is shown."""
         points = track.landmarks
         placement = place(points)
         width = placement.scale
         return cls(
             actor=track.actor,
             indices=track.indices,
+            seconds=frame_seconds[track.indices],
             face_width=width,
             lips=placement.to_own(points[:, mouth.MOUTH]).astype(np.float32),
             region=_region(points, width),
@@ -149,6 +153,25 @@ class _Seen:
 
     def rows_by_index(self) -> dict[int, int]:
         return {int(index): row for row, index in enumerate(self.indices)}
+
+
+def look(spec: MediaSpec, nets: Nets, *, threads: int = 2, progress: Progress = silent) -> tuple[Seen, ...]:
+    """Every face of a file, most screen time first. Raises NoVideoStream, BrokenMedia."""
+    video = require_video(spec)
+
+    def told(frames: Iterator[Frame]) -> Iterator[Frame]:
+        for frame in frames:
+            yield frame
+            progress(f"look at {spec.path.name}", frame.index + 1, video.frame_count_from_content)
+
+    tracking = track_faces(told(decode.frames(spec, threads=threads)), video, nets)
+    seconds = (tracking.pts - tracking.pts[0]) * float(video.time_base)
+    return tuple(Seen.of(track, seconds) for track in tracking.tracks)
+
+
+def same_places(before: Sequence[Seen], after: Sequence[Seen]) -> tuple[tuple[Seen, Seen], ...]:
+    """Each face of the source with the face that is in its place in the dub, if there is one."""
+    return tuple((one, other) for one in before if (other := _same_place(one, after)) is not None)
 
 
 def _region(points: np.ndarray, width: np.ndarray) -> np.ndarray:
@@ -167,23 +190,23 @@ def _mouth_box(points: np.ndarray, width: np.ndarray) -> np.ndarray:
     return np.concatenate([lips.min(1) - margin, lips.max(1) + margin], 1)
 
 
-def _same_place(one: _Seen, others: Sequence[_Seen]) -> _Seen | None:
+def _same_place(one: Seen, others: Sequence[Seen]) -> Seen | None:
     """Of the dub's faces the one that is most often where `one` is in the source."""
     best = max(others, key=lambda other: _shared_frames(one, other), default=None)
     return best if best is not None and _shared_frames(one, best) > 0 else None
 
 
-def _shared_frames(one: _Seen, other: _Seen) -> int:
+def _shared_frames(one: Seen, other: Seen) -> int:
     rows_one, rows_other = _common_rows(one, other)
     apart = np.linalg.norm(_center(one)[rows_one] - _center(other)[rows_other], axis=1)
     return int((apart < 0.5 * one.face_width[rows_one]).sum())
 
 
-def _center(seen: _Seen) -> np.ndarray:
+def _center(seen: Seen) -> np.ndarray:
     return seen.outline.mean(1)
 
 
-def _common_rows(one: _Seen, other: _Seen) -> tuple[np.ndarray, np.ndarray]:
+def _common_rows(one: Seen, other: Seen) -> tuple[np.ndarray, np.ndarray]:
     _, rows_one, rows_other = np.intersect1d(one.indices, other.indices, assume_unique=True, return_indices=True)
     return rows_one, rows_other
 
@@ -221,7 +244,7 @@ class _Outside:
 class _Changes:
     """Change of one actor's mouth and of the ring around his lower face, summed frame by frame."""
 
-    def __init__(self, source: _Seen, dub: _Seen) -> None:
+    def __init__(self, source: Seen, dub: Seen) -> None:
         self.source, self.dub = source, dub
         self._rows = source.rows_by_index()
         self._squares = 0.0
@@ -268,17 +291,18 @@ class _Changes:
         )
 
 
-def _compare(
+def compare(
     specs: tuple[MediaSpec, MediaSpec],
-    before: Sequence[_Seen],
-    pairs: Sequence[tuple[_Seen, _Seen]],
-    threads: int,
-    progress: Progress,
+    before: Sequence[Seen],
+    pairs: Sequence[tuple[Seen, Seen]],
+    *,
+    threads: int = 2,
+    progress: Progress = silent,
 ) -> Fidelity:
+    """The pictures of source and dub side by side, with the faces of the source and what became of each."""
     outside, changes = _Outside(), [_Changes(one, other) for one, other in pairs]
     regions = [(seen, seen.rows_by_index()) for seen in before]
-    video = specs[0].video
-    assert video is not None  # decode has refused a file without pictures
+    video = require_video(specs[0])
     total, count = video.frame_count_from_content, 0
     for index, one, other in _side_by_side(specs, threads):
         height, width = one.shape[:2]
@@ -311,7 +335,7 @@ def _side_by_side(specs: tuple[MediaSpec, MediaSpec], threads: int) -> Iterator[
         yield one.index, *pictures
 
 
-def _warnings(before: Sequence[_Seen], actors: Sequence[ActorFidelity]) -> Iterator[str]:
+def _warnings(before: Sequence[Seen], actors: Sequence[ActorFidelity]) -> Iterator[str]:
     if not before:
         yield "No face was found in the source: nothing is known of mouths."
     elif not any(actor.edited for actor in actors):
@@ -357,7 +381,7 @@ def _seam(one: np.ndarray, other: np.ndarray, outline: np.ndarray, face_width: f
     return float(np.mean(cv2.mean(cv2.absdiff(*smooth), mask)[:3]))
 
 
-def _jerk(seen: _Seen) -> float:
+def _jerk(seen: Seen) -> float:
     """Mean length of the third difference of the lip points over stretches without a gap, face widths per frame^3."""
     lips = seen.lips[:, : len(mouth.LIPS_OUTER) + len(mouth.LIPS_INNER), :2]
     thirds = [np.diff(lips[rows], 3, axis=0) for rows in seen.segments if rows.stop - rows.start > 3]
@@ -374,7 +398,7 @@ def _most_different(one: np.ndarray, other: np.ndarray, indices: Sequence[int]) 
     return chosen
 
 
-def _curve(seen: _Seen, frame_count: int) -> np.ndarray:
+def _curve(seen: Seen, frame_count: int) -> np.ndarray:
     curve = np.full(frame_count, np.nan, np.float32)
     inside = seen.indices < frame_count
     curve[seen.indices[inside]] = seen.openings[inside]
