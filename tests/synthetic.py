@@ -224,6 +224,12 @@ def anamorphic_full_range_mp4(path: Path) -> Path:
 
 def mpeg4_avi(path: Path) -> Path:
     look = Look("mpeg4", time_base=Fraction(1, 25))
+    return movie(path.with_suffix(".avi"), look, (Track("ac3", "mono"),))
+
+
+def mp3_avi(path: Path) -> Path:
+    """Its MP3 begins before zero, so that the muxer leaves the second frame's place empty."""
+    look = Look("mpeg4", time_base=Fraction(1, 25))
     return movie(path.with_suffix(".avi"), look, (Track("libmp3lame", "mono"),))
 
 
@@ -265,6 +271,7 @@ SOURCES: dict[str, Callable[[Path], Path]] = {
         late_start_mp4,
         anamorphic_full_range_mp4,
         mpeg4_avi,
+        mp3_avi,
         mpeg1_mpg,
         vp9_webm,
         flv1_flv,
