@@ -34,6 +34,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         f"{ENGINE}.faces",
         *(f"{ENGINE}.speech.{m}" for m in ("audio", "encoder", "features")),
     ),
+    f"{ENGINE}.footage": (*FACES, f"{ENGINE}.faces", f"{ENGINE}.speech", f"{ENGINE}.quality.sync"),
     f"{ENGINE}.dub": (ENGINE,),
     "lipsmith.demo": (f"{ENGINE}.media", f"{ENGINE}.mouth", f"{ENGINE}.faces", "lipsmith.config"),
     "lipsmith.console": (),

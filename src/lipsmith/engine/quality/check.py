@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from lipsmith.engine.faces.track import Nets, torch_device
 from lipsmith.engine.media import decode
 from lipsmith.engine.media.probe import probe, require_video
 from lipsmith.engine.media.spec import MediaSpec
@@ -15,21 +16,12 @@ from lipsmith.engine.progress import Progress, silent
 from lipsmith.engine.quality import conformance, fidelity, sync
 from lipsmith.engine.quality.conformance import Difference
 from lipsmith.engine.quality.fidelity import Fidelity, Seen
+from lipsmith.engine.quality.sync import SyncReport
 from lipsmith.engine.speech import audio
 from lipsmith.engine.speech.encoder import SpeechEncoder
-from lipsmith.engine.speech.features import extract
+from lipsmith.engine.speech.features import extract, load_encoder
 from lipsmith.errors import BrokenMedia
 from lipsmith.weights import WeightStore
-
-
-@dataclass(frozen=True)
-class Sync:
-    """How lips and sound of one actor go together."""
-
-    offset_frames: int  # positive: the sound comes after the lips
-    offset_seconds: float
-    correlation: float  # at that offset
-    confidence: float  # how far the best offset stands out
 
 
 @dataclass(frozen=True)
@@ -41,8 +33,8 @@ class Verdict:
     passed: bool  # nothing in the file differs that a dub does not explain
     differences: tuple[Difference, ...]
     fidelity: Fidelity
-    sync_source: Sync | None  # None where there is no sound or no face
-    sync_dub: Sync | None
+    sync_source: SyncReport | None  # None where there is no sound or no face
+    sync_dub: SyncReport | None
     warnings: tuple[str, ...]
 
     @property
@@ -66,13 +58,13 @@ def check(
 ) -> Verdict:
     """Compare two files. Raises the InputErrors of reading them, WeightsError."""
     differences = conformance.compare(source, dub)
-    nets = fidelity.load_nets(store, device)
+    where = torch_device(device)
     specs = probe(source), probe(dub)
-    before, after = (fidelity.look(spec, nets, threads=threads, progress=progress) for spec in specs)
+    before, after = fidelity.look_at_both(specs, Nets(store, where), threads=threads, progress=progress)
     pairs = fidelity.same_places(before, after)
     found = fidelity.compare(specs, before, pairs, threads=threads, progress=progress)
     speaker = _speaker(found, pairs)
-    encoder = SpeechEncoder(store.path("speech_encoder"))
+    encoder = load_encoder(store, where)
     synced = [_sync(spec, seen, encoder) for spec, seen in zip(specs, speaker, strict=True)]
     return Verdict(
         source=source,
@@ -98,7 +90,7 @@ def _speaker(found: Fidelity, pairs: tuple[tuple[Seen, Seen], ...]) -> tuple[See
     return chosen[0] if chosen else (None, None)
 
 
-def _sync(spec: MediaSpec, seen: Seen | None, encoder: SpeechEncoder) -> Sync | None:
+def _sync(spec: MediaSpec, seen: Seen | None, encoder: SpeechEncoder) -> SyncReport | None:
     if seen is None or not spec.audio:
         return None
     video = require_video(spec)
@@ -110,8 +102,7 @@ def _sync(spec: MediaSpec, seen: Seen | None, encoder: SpeechEncoder) -> Sync | 
         return None
     if waveform.silent:
         return None
-    heard = sync.expected(extract(waveform, encoder), sync.load_scorer())
-    best = sync.best_offset(heard, sync.lips(seen.lips), seen.seconds)
+    best = sync.score(extract(waveform, encoder), seen.measured, seen.seconds)
     if best is sync.NOTHING:
         return None
-    return Sync(best.frames(float(video.frame_rate)), best.offset_seconds, best.correlation, best.confidence)
+    return SyncReport(best.frames(float(video.frame_rate)), best.offset_seconds, best.correlation, best.confidence)

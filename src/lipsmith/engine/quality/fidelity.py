@@ -12,13 +12,12 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import torch
 
 from lipsmith.engine import mouth
-from lipsmith.engine.faces.align import place
-from lipsmith.engine.faces.track import FaceTrack, Nets, track_faces
+from lipsmith.engine.faces.measure import Measured, measure
+from lipsmith.engine.faces.track import FaceTrack, Nets, torch_device, watch
 from lipsmith.engine.media import decode
-from lipsmith.engine.media.frame import Box, Frame
+from lipsmith.engine.media.frame import Box
 from lipsmith.engine.media.probe import probe, require_video
 from lipsmith.engine.media.spec import MediaSpec
 from lipsmith.engine.progress import Progress, silent
@@ -102,27 +101,19 @@ def judge(
     progress: Progress = silent,
 ) -> Fidelity:
     """Compare two files of the same shot. Raises the InputErrors of `probe` and `decode`, WeightsError."""
-    nets = load_nets(store, device)
+    nets = Nets(store, torch_device(device))
     specs = probe(source), probe(dub)
-    before, after = (look(spec, nets, threads=threads, progress=progress) for spec in specs)
+    before, after = look_at_both(specs, nets, threads=threads, progress=progress)
     return compare(specs, before, same_places(before, after), threads=threads, progress=progress)
-
-
-def load_nets(store: WeightStore, device: str) -> Nets:
-    """The face networks; `device` is "auto", "cpu" or "cuda". Raises WeightsError."""
-    chosen = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
-    return Nets(store.path("face_detector"), store.path("face_mesh"), torch.device(chosen))
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What is kept of a FaceTrack: a few numbers per frame instead of its landmarks. Rows share their first axis."""
+    """What is kept of a FaceTrack: a few points per frame instead of all. Rows share their first axis."""
 
     actor: int
-    indices: np.ndarray  # (N,) int64 frame indices
-    seconds: np.ndarray  # (N,) float64 from the first frame
-    face_width: np.ndarray  # (N,) float32, pixels
-    lips: np.ndarray  # (N, 51, 3) float32, face widths, own frame
+    measured: Measured
+    seconds: np.ndarray  # (N,) float64 from the first frame of the file
     region: np.ndarray  # (N, 4) float32 left, top, right, bottom: where a dub may change the picture
     mouth: np.ndarray  # (N, 4) float32: the mouth's box
     outline: np.ndarray  # (N, P, 2) float32: of the lower face
@@ -131,42 +122,47 @@ class Seen:
     @classmethod
     def of(cls, track: FaceTrack, frame_seconds: np.ndarray) -> Seen:
         """`frame_seconds` (F,): when each frame of the stream is shown."""
-        points = track.landmarks
-        placement = place(points)
-        width = placement.scale
+        points, measured = track.landmarks, measure(track)
+        width = measured.placement.scale
         return cls(
             actor=track.actor,
-            indices=track.indices,
+            measured=measured,
             seconds=frame_seconds[track.indices],
-            face_width=width,
-            lips=placement.to_own(points[:, mouth.MOUTH]).astype(np.float32),
             region=_region(points, width),
             mouth=_mouth_box(points, width),
-            outline=points[:, _LOWER_FACE, :2].astype(np.float32),
+            outline=points[:, _LOWER_FACE, :2].copy(),
             segments=tuple(track.segments()),
         )
 
     @property
+    def indices(self) -> np.ndarray:
+        """(N,) frame indices."""
+        return self.measured.indices
+
+    @property
+    def face_width(self) -> np.ndarray:
+        """(N,) pixels."""
+        return self.measured.placement.scale
+
+    @property
     def openings(self) -> np.ndarray:
         """(N,) inner gap, face widths."""
-        return mouth.gap(self.lips)
+        return self.measured.gap()
 
     def rows_by_index(self) -> dict[int, int]:
         return {int(index): row for row, index in enumerate(self.indices)}
 
 
-def look(spec: MediaSpec, nets: Nets, *, threads: int = 2, progress: Progress = silent) -> tuple[Seen, ...]:
-    """Every face of a file, most screen time first. Raises NoVideoStream, BrokenMedia."""
-    video = require_video(spec)
-
-    def told(frames: Iterator[Frame]) -> Iterator[Frame]:
-        for frame in frames:
-            yield frame
-            progress(f"look at {spec.path.name}", frame.index + 1, video.frame_count_from_content)
-
-    tracking = track_faces(told(decode.frames(spec, threads=threads)), video, nets)
-    seconds = (tracking.pts - tracking.pts[0]) * float(video.time_base)
-    return tuple(Seen.of(track, seconds) for track in tracking.tracks)
+def look_at_both(
+    specs: tuple[MediaSpec, MediaSpec], nets: Nets, *, threads: int = 2, progress: Progress = silent
+) -> tuple[tuple[Seen, ...], tuple[Seen, ...]]:
+    """Every face of source and dub, most screen time first. Raises NoVideoStream, BrokenMedia."""
+    seen = []
+    for spec, stage in zip(specs, ("source", "dub"), strict=True):
+        tracking = watch(spec, nets, threads=threads, progress=progress, stage=stage)
+        seconds = (tracking.pts - tracking.pts[0]) * float(require_video(spec).time_base)
+        seen.append(tuple(Seen.of(track, seconds) for track in tracking.tracks))
+    return seen[0], seen[1]
 
 
 def same_places(before: Sequence[Seen], after: Sequence[Seen]) -> tuple[tuple[Seen, Seen], ...]:
@@ -383,7 +379,7 @@ def _seam(one: np.ndarray, other: np.ndarray, outline: np.ndarray, face_width: f
 
 def _jerk(seen: Seen) -> float:
     """Mean length of the third difference of the lip points over stretches without a gap, face widths per frame^3."""
-    lips = seen.lips[:, : len(mouth.LIPS_OUTER) + len(mouth.LIPS_INNER), :2]
+    lips = seen.measured.points[:, : len(mouth.LIPS_OUTER) + len(mouth.LIPS_INNER), :2]
     thirds = [np.diff(lips[rows], 3, axis=0) for rows in seen.segments if rows.stop - rows.start > 3]
     return float(np.linalg.norm(np.concatenate(thirds), axis=-1).mean()) if thirds else 0.0
 
