@@ -15,7 +15,7 @@ import torch
 
 from lipsmith.engine import mouth
 from lipsmith.engine.faces.measure import closed_mouth, measure
-from lipsmith.engine.faces.track import Nets, track_faces
+from lipsmith.engine.faces.track import Nets, watch
 from lipsmith.engine.media import decode
 from lipsmith.engine.media.probe import probe, require_video
 from lipsmith.engine.speech import audio
@@ -40,7 +40,7 @@ class Talker:
 def talkers(folders: list[Path], cache: Path, store: WeightStore) -> Iterator[Talker]:
     """Every clip with a face and sound; others are passed over."""
     device = torch.device("cpu")
-    nets = Nets(store.path("face_detector"), store.path("face_mesh"), device)
+    nets = Nets(store, device)
     cache.mkdir(parents=True, exist_ok=True)
     for path in sorted(p for folder in folders for p in folder.iterdir() if p.suffix in SUFFIXES):
         kept = cache / f"{path.name}-{_digest(path)}.npz"
@@ -64,7 +64,7 @@ def _watch(path: Path, kept: Path, nets: Nets) -> None:
         video = require_video(spec)
         start = float(video.start_pts * video.time_base)
         samples = audio.gather(decode.audio(path, None, audio.SAMPLE_RATE, origin_seconds=start)).samples
-        tracking = track_faces(decode.frames(spec), video, nets)
+        tracking = watch(spec, nets)
         if tracking.tracks:
             measured = measure(tracking.tracks[0])
             points, usable = measured.points, measured.usable

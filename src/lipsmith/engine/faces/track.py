@@ -9,9 +9,8 @@ Smoothing is zero-phase and never crosses a cut. Knows no mouth and no sound.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -22,8 +21,10 @@ from lipsmith.engine.faces.align import likeness, shape_signature
 from lipsmith.engine.faces.detect import FaceDetector, Region
 from lipsmith.engine.faces.mesh import FaceMesh, region_of
 from lipsmith.engine.media import decode, shots
-from lipsmith.engine.media.frame import Frame
-from lipsmith.engine.media.spec import VideoSpec
+from lipsmith.engine.media.probe import require_video
+from lipsmith.engine.media.spec import MediaSpec
+from lipsmith.engine.progress import Progress, silent
+from lipsmith.weights import WeightStore
 
 CHUNK = 8  # frames between detections
 MIN_PRESENCE = 0.5
@@ -31,6 +32,7 @@ _MIN_OVERLAP = 0.2  # of regions, to be the same face in neighbouring looks
 _MAX_FACES = 8
 _GAP_SECONDS = 2.0  # a face that returns within this time near its place is the same
 _LIKE = 0.5  # signature likeness above which a returning face is the same actor
+_PROGRESS_EVERY = 8  # frames
 _LONGEST_SIDE = 1920  # pixels; larger pictures are looked at scaled down: the nets see 192 of them anyway
 _SMOOTH_SECONDS = 0.2  # Savitzky-Golay window; order 2 keeps closures of two frames
 
@@ -212,42 +214,70 @@ class Tracking:
 
 
 class Nets:
-    """The two face networks on one device, and the passes that use them."""
+    """The two face networks on one device."""
 
-    def __init__(self, detector: Path, mesh: Path, device: torch.device) -> None:
-        self.detector = FaceDetector(detector, device)
-        self.mesh = FaceMesh(mesh, device)
+    def __init__(self, store: WeightStore, device: torch.device) -> None:
+        self.detector = FaceDetector(store.path("face_detector"), device)
+        self.mesh = FaceMesh(store.path("face_mesh"), device)
 
 
-def track_faces(frames: Iterable[Frame], video: VideoSpec, nets: Nets) -> Tracking:
-    """All faces of a file, in one pass; holds a dozen pictures of at most 1920 pixels at any time.
+def track_faces(
+    spec: MediaSpec,
+    *,
+    store: WeightStore,
+    device: str = "auto",
+    threads: int = 2,
+    progress: Progress = silent,
+    stage: str = "faces",
+) -> tuple[FaceTrack, ...]:
+    """All faces of a file, most screen time first. Raises NoVideoStream, BrokenMedia, WeightsError."""
+    nets = Nets(store, torch_device(device))
+    return watch(spec, nets, threads=threads, progress=progress, stage=stage).tracks
+
+
+def torch_device(name: str) -> torch.device:
+    """"auto" is CUDA where there is one, else the CPU."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)
+
+
+def watch(
+    spec: MediaSpec, nets: Nets, *, threads: int = 2, progress: Progress = silent, stage: str = "faces"
+) -> Tracking:
+    """One pass over a file; holds a dozen pictures of at most 1920 pixels at any time.
 
     Landmarks are in pixels of the coded picture, whatever size they were found at.
     """
+    video = require_video(spec)
     scale = min(1.0, _LONGEST_SIDE / max(video.width, video.height))
     size = (round(video.width * scale), round(video.height * scale)) if scale < 1 else (None, None)
     tracker = Tracker(
         nets.detector, nets.mesh, frame_rate=float(video.frame_rate), rotation_degrees=video.rotation_degrees
     )
-    finder, waiting, stamps = shots.CutFinder(), deque[tuple[int, np.ndarray]](), []
+    finder, stamps = shots.CutFinder(), []
+    waiting: deque[tuple[int, np.ndarray]] = deque()
 
     def release() -> None:
         index, picture = waiting.popleft()
         tracker.push(Look(index, picture, index in finder.cuts()))
 
-    for frame in frames:
+    for frame in decode.frames(spec, threads=threads):
         picture = decode.rgb(frame, *size)
         finder.push(_small(picture), frame.index)
         waiting.append((frame.index, picture))
         stamps.append(frame.pts)
         if len(waiting) > shots.DECISION_FRAMES:
             release()
+        if frame.index % _PROGRESS_EVERY == 0:
+            progress(stage, frame.index, video.frame_count_from_content)
     while waiting:
         release()
     tracks = tracker.finish()
     if scale < 1:
         for track in tracks:
             np.divide(track.landmarks, scale, out=track.landmarks)
+    progress(stage, len(stamps), len(stamps))
     return Tracking(tracks, finder.cuts(), np.array(stamps, np.int64))
 
 

@@ -13,7 +13,15 @@ from pathlib import Path
 import numpy as np
 
 from lipsmith.engine import mouth
+from lipsmith.engine.faces.measure import Measured, closed_mouth, measure
+from lipsmith.engine.faces.track import Nets, torch_device, watch
+from lipsmith.engine.media import decode
+from lipsmith.engine.media.probe import probe, require_video
+from lipsmith.engine.progress import Progress, silent
+from lipsmith.engine.speech import audio, features
 from lipsmith.engine.speech.features import ROWS_PER_SECOND, SpeechFeatures
+from lipsmith.errors import NoAudioStream, NoFace
+from lipsmith.weights import WeightStore
 
 SCORER_FILE = Path(__file__).with_name("sync.npz")
 SEARCH_SECONDS = 0.6  # +-15 frames at 25 fps
@@ -92,3 +100,51 @@ def _agreement(heard: np.ndarray, rows: np.ndarray, seen: np.ndarray, seconds: n
             continue
         total += float(np.corrcoef(said, did)[0, 1])
     return total / seen.shape[1]
+
+
+@dataclass(frozen=True)
+class SyncReport:
+    """Lips against sound in one file, main face."""
+
+    offset_frames: int  # positive: the sound comes after the lips
+    offset_seconds: float
+    correlation: float
+    confidence: float
+
+
+def measure_sync(
+    path: Path,
+    *,
+    store: WeightStore,
+    device: str = "auto",
+    threads: int = 2,
+    progress: Progress = silent,
+) -> SyncReport:
+    """Offset and confidence of the face with most screen time. Raises NoFace, NoAudioStream, the InputErrors."""
+    spec = probe(path)
+    video = require_video(spec)
+    if not spec.audio:
+        raise NoAudioStream(f"{path} has no audio stream: there is no sound to compare the lips with.")
+    start = float(video.start_pts * video.time_base)
+    waveform = audio.gather(
+        decode.audio(path, spec.audio[0].stream_index, audio.SAMPLE_RATE, origin_seconds=start)
+    )
+    where = torch_device(device)
+    tracking = watch(spec, Nets(store, where), threads=threads, progress=progress, stage="sync")
+    if not tracking.tracks:
+        raise NoFace(f"{path}: no face was found in any frame.")
+    measured = measure(tracking.tracks[0])
+    seconds = tracking.pts[measured.indices] * float(video.time_base) - start
+    found = score(features.extract(waveform, features.load_encoder(store, where)), measured, seconds)
+    return SyncReport(
+        found.frames(float(video.frame_rate)), found.offset_seconds, found.correlation, found.confidence
+    )
+
+
+def score(heard: SpeechFeatures, measured: Measured, seconds: np.ndarray) -> Offset:
+    """Offset between a sound's features and a measured face seen at (N,) times of that sound."""
+    if measured.usable.sum() < _LEAST_ROWS:
+        return NOTHING
+    rest = closed_mouth(measured.points[measured.usable])
+    seen = lips(measured.points[measured.usable] - rest)
+    return best_offset(expected(heard, load_scorer()), seen, seconds[measured.usable])

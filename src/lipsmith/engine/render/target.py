@@ -74,3 +74,11 @@ def aim(measured: Measured, rows: np.ndarray, mouths: np.ndarray, weight: np.nda
         placement,
         weight.astype(np.float32),
     )
+
+
+def settled(mouths: np.ndarray) -> np.ndarray:
+    """(T, 51, 3) mouths without the shimmer of changing neighbours: a zero-phase [1 2 1] / 4 in time."""
+    if len(mouths) < 3:
+        return mouths
+    padded = np.concatenate([mouths[:1], mouths, mouths[-1:]])
+    return (padded[:-2] + 2 * padded[1:-1] + padded[2:]) / 4

@@ -14,6 +14,7 @@ import torch
 
 from lipsmith.engine.speech.audio import SAMPLE_RATE, Waveform
 from lipsmith.engine.speech.encoder import CHANNELS, HOP, MEL_BANDS, SpeechEncoder
+from lipsmith.weights import WeightStore
 
 ROWS_PER_SECOND = SAMPLE_RATE // HOP  # 50
 SIZE = 2 * CHANNELS + 2 * MEL_BANDS  # 448
@@ -29,6 +30,11 @@ class SpeechFeatures:
 
     def __len__(self) -> int:
         return len(self.values)
+
+
+def load_encoder(store: WeightStore, device: torch.device) -> SpeechEncoder:
+    """The encoder as `extract` needs it. Raises WeightsError."""
+    return SpeechEncoder(store.path("speech_encoder")).eval().to(device)
 
 
 def extract(waveform: Waveform, encoder: SpeechEncoder) -> SpeechFeatures:
