@@ -1,0 +1,171 @@
+"""An actor in one file: his library, his calibration, and how his lower face follows his mouth.
+
+Takes measured footage and its frames, gives a file that is whole or not there; reads it back. The file is a zip of
+losslessly packed mouths, named arrays and `actor.json` with the format's version and where it came from.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import uuid
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from zipfile import BadZipFile, ZipFile
+
+import numpy as np
+
+from lipsmith import __version__
+from lipsmith.engine.actor.calibration import Calibration, calibrate
+from lipsmith.engine.actor.library import Index, Library, LibraryWriter, choose, new_archive
+from lipsmith.engine.faces.measure import Measured, closed_mouth
+from lipsmith.engine.media import color
+from lipsmith.engine.media.frame import Frame
+from lipsmith.engine.media.spec import VideoSpec
+from lipsmith.engine.progress import Progress, silent
+from lipsmith.errors import BadActorFile, FileMissing, NoFace
+
+FORMAT, VERSION = "lipsmith-actor", 1
+MIN_FRAMES = 12  # half a second: fewer mouths say nothing
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What the file was made from."""
+
+    footage: str  # file name, for people
+    actor: int  # number in that footage
+    frames: int  # library frames
+    pix_fmt: str
+    bit_depth: int
+    matrix: int
+    range: str
+
+
+@dataclass(frozen=True)
+class ActorModel:
+    """An actor, loaded. `library` holds the file open: close it, or use the model as a context."""
+
+    path: Path
+    provenance: Provenance
+    calibration: Calibration
+    library: Library
+
+    @property
+    def full(self) -> int:
+        """Largest code value of the stored mouths."""
+        return (1 << self.provenance.bit_depth) - 1
+
+    def __enter__(self) -> ActorModel:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.library.close()
+
+    def require_colour_of(self, video: VideoSpec) -> None:
+        """Raises BadActorFile where the stored codes mean other colours than the shot's."""
+        mine = (self.provenance.matrix, self.provenance.range, self.provenance.pix_fmt.startswith(("gbr", "rgb")))
+        theirs = (video.color.matrix, video.color.range, video.pix_fmt.startswith(("gbr", "rgb")))
+        if mine != theirs:
+            raise BadActorFile(
+                f"{self.path} was trained on footage with another colour matrix or range than this shot; "
+                "train the actor on this shot."
+            )
+
+
+def train(
+    measured: Measured,
+    frames: Iterable[Frame],
+    video: VideoSpec,
+    out: Path,
+    *,
+    footage: str,
+    actor: int,
+    progress: Progress = silent,
+) -> int:
+    """Write the actor of `measured` to `out`, under a temporary name first; gives the number of library frames.
+
+    `frames`: all frames of the footage, in order. Raises NoFace where hardly any frame shows him well.
+    """
+    rows = choose(measured)
+    if len(rows) < MIN_FRAMES:
+        raise NoFace(
+            f"{footage}: actor {actor} is seen near and frontal in {len(rows)} frames only; at least {MIN_FRAMES} are needed."
+        )
+    part = out.with_name(f".{out.name}.{uuid.uuid4().hex}")
+    full = (1 << video.bit_depth) - 1
+    try:
+        with new_archive(part) as archive:
+            writer = LibraryWriter(archive, measured, rows)
+            done = 0
+            for frame in frames:
+                if not writer.wants(frame.index):
+                    continue
+                box = writer.box(frame.index, video.width, video.height)
+                writer.add(frame.index, box, color.read_codes(frame, box), full)
+                done += 1
+                if done % 10 == 0 or done == len(rows):
+                    progress("train", done, len(rows))
+                if done == len(rows):
+                    break
+            index = writer.index()
+            calibration = calibrate(index.points, closed_mouth(index.points))
+            provenance = Provenance(
+                footage, actor, len(index), video.pix_fmt, video.bit_depth, video.color.matrix, video.color.range
+            )
+            _store(archive, provenance, calibration, index)
+        part.replace(out)
+    finally:
+        part.unlink(missing_ok=True)
+    return len(index)
+
+
+def load(path: Path) -> ActorModel:
+    """Raises FileMissing, BadActorFile."""
+    if not path.is_file():
+        raise FileMissing(f"{path} is not there: no actor to load.")
+    try:
+        with ZipFile(path) as archive:
+            about = json.loads(archive.read("actor.json"))
+            if about.get("format") != FORMAT or about.get("version") != VERSION:
+                raise BadActorFile(
+                    f"{path} is an actor of format {about.get('format')} {about.get('version')}; this Lipsmith reads "
+                    f"{FORMAT} {VERSION}. Train it again."
+                )
+            calibration = _calibration(archive)
+            index = Index(**{field.name: _array(archive, f"index/{field.name}") for field in fields(Index)})
+    except (BadZipFile, KeyError, ValueError, OSError) as error:
+        raise BadActorFile(f"{path} is not a whole actor file ({error}); train it again.") from error
+    return ActorModel(path, Provenance(**about["provenance"]), calibration, Library(path, index))
+
+
+def _store(archive: ZipFile, provenance: Provenance, calibration: Calibration, index: Index) -> None:
+    for name, value in [(f"index/{f.name}", getattr(index, f.name)) for f in fields(Index)]:
+        _put(archive, name, value)
+    for field in fields(Calibration):
+        _put(archive, f"calibration/{field.name}", np.asarray(getattr(calibration, field.name)))
+    about = {"format": FORMAT, "version": VERSION, "lipsmith": __version__, "provenance": asdict(provenance)}
+    archive.writestr("actor.json", json.dumps(about, indent=1))
+
+
+def _calibration(archive: ZipFile) -> Calibration:
+    stored = {field.name: _array(archive, f"calibration/{field.name}") for field in fields(Calibration)}
+    return Calibration(
+        stored["rest"],
+        float(stored["gain"]),
+        stored["opening"],
+        stored["widening"],
+        (float(stored["gap_range"][0]), float(stored["gap_range"][1])),
+        (float(stored["width_range"][0]), float(stored["width_range"][1])),
+    )
+
+
+def _put(archive: ZipFile, name: str, values: np.ndarray) -> None:
+    packed = io.BytesIO()
+    np.save(packed, values, allow_pickle=False)
+    archive.writestr(f"{name}.npy", packed.getvalue())
+
+
+def _array(archive: ZipFile, name: str) -> np.ndarray:
+    return np.load(io.BytesIO(archive.read(f"{name}.npy")), allow_pickle=False)

@@ -1,0 +1,412 @@
+"""The story: prepare, train, render. Files in, files out; no algorithm of its own.
+
+    shot  -> look -> people            (footage)
+    voice -> features -> motion -> MouthPath            (speech)
+    person -> library, calibration                      (actor)
+    MouthPath + person -> target -> retrieval -> paint  (render)
+    frames, voice, source -> the same file, speaking it (media)
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from threadpoolctl import threadpool_limits
+
+from lipsmith.engine import footage as footages
+from lipsmith.engine.actor import calibration, model
+from lipsmith.engine.faces.mesh import region_of
+from lipsmith.engine.faces.track import Nets, torch_device
+from lipsmith.engine.footage import Footage, Person
+from lipsmith.engine.media import clock, decode, mux
+from lipsmith.engine.media.clock import Span
+from lipsmith.engine.media.encode import plan_video
+from lipsmith.engine.media.probe import first_picture
+from lipsmith.engine.media.soundtrack import Voice, plan_sound
+from lipsmith.engine.media.spec import MediaSpec
+from lipsmith.engine.mouth import MouthBasis
+from lipsmith.engine.progress import Progress, silent
+from lipsmith.engine.render import target as targets
+from lipsmith.engine.render.painter import Painter
+from lipsmith.engine.render.performance import Part, Performance
+from lipsmith.engine.render.retrieval import Choice, Wanted, retrieve
+from lipsmith.engine.render.schedule import Run, runs
+from lipsmith.engine.speech import audio, features, motion
+from lipsmith.errors import OutputNotWritable, RequestError
+from lipsmith.weights import WeightStore
+
+_LENGTH_TOLERANCE_SECONDS = 0.5  # a voice that differs more from the video's length is worth a warning
+
+
+@dataclass(frozen=True)
+class VoiceFor:
+    """A file with speech and who says it; None is the main speaker."""
+
+    path: Path
+    actor: int | None = None
+
+
+@dataclass(frozen=True)
+class DubOptions:
+    """What one dub asks for."""
+
+    voices: tuple[VoiceFor, ...]
+    ranges: tuple[str, ...] = ()  # "START-END" in seconds or SMPTE; empty: everywhere
+    strength: float = 1.0  # of articulation, 0 (still) to 2
+    device: str = "auto"
+    threads: int = 2
+
+
+@dataclass(frozen=True)
+class DubResult:
+    """What was done."""
+
+    output: Path
+    frames_total: int
+    frames_dubbed: int
+    frames_without_face: int  # no usable face of any dubbed actor: passed through
+    frames_retried: int  # the first choice did not pass the self-check
+    frames_softened: int  # nor did any other mouth: a gentler target was painted
+    actors: tuple[int, ...]
+    warnings: tuple[str, ...]
+    differences: tuple[str, ...]
+    stage_seconds: dict[str, float]
+    details: dict[str, object]
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """An actor file and how it came about."""
+
+    path: Path
+    actor: int
+    frames: int  # in which he was seen
+    library_frames: int
+    warnings: tuple[str, ...]
+    stage_seconds: dict[str, float]
+
+
+@dataclass(frozen=True)
+class ActorSummary:
+    """One person of a shot, for `inspect`."""
+
+    actor: int
+    frames: int
+    share_of_frames: float
+    mean_face_width_px: float
+    is_main: bool
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What is in a file and what a dub would do to it."""
+
+    spec: MediaSpec
+    cuts: tuple[int, ...]
+    actors: tuple[ActorSummary, ...]
+    av_offset_frames: int | None  # positive: the sound comes after the lips; None: cannot be told
+    av_confidence: float
+    kept: tuple[str, ...]
+    changed: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def inspect(
+    shot: Path, *, store: WeightStore, device: str = "auto", threads: int = 2, progress: Progress = silent
+) -> Inspection:
+    """Raises the InputErrors, WeightsError. A file without a face is no error here: `actors` is empty."""
+    with _bounded(threads):
+        where = torch_device(device)
+        seen = footages.look(
+            shot, store=store, nets=Nets(store, where), device=where, threads=threads, progress=progress
+        )
+        main = seen.main if seen.people else None
+        kept, changed = _fate(seen)
+        return Inspection(
+            seen.spec,
+            seen.cuts,
+            tuple(_summary(person, len(seen.pts), person is main) for person in seen.people),
+            footages.believed_offset(main, float(seen.video.frame_rate)) if main else None,
+            main.offset.confidence if main else 0.0,
+            kept,
+            changed,
+            (*seen.spec.warnings, *(() if main else ("No face was found: there is nobody to dub.",))),
+        )
+
+
+def train(
+    shot: Path,
+    out: Path,
+    *,
+    store: WeightStore,
+    actor: int | None = None,
+    device: str = "auto",
+    threads: int = 2,
+    progress: Progress = silent,
+) -> TrainResult:
+    """Learn one person of a shot. Raises the InputErrors, FaceErrors, UnknownActor, OutputErrors, WeightsError."""
+    _require_place(shot, out)
+    watch = _Watch()
+    with _bounded(threads):
+        where = torch_device(device)
+        with watch.stage("prepare"):
+            seen = footages.look(
+                shot, store=store, nets=Nets(store, where), device=where, threads=threads, progress=progress
+            )
+        person = seen.person(actor)
+        with watch.stage("train"):
+            count = _learn(seen, person, out, threads, progress)
+    return TrainResult(
+        out, person.actor, len(person.track), count, (*seen.spec.warnings, *footages.notes(person)), watch.seconds
+    )
+
+
+def dub(
+    shot: Path,
+    out: Path,
+    options: DubOptions,
+    *,
+    store: WeightStore,
+    model: Path | None = None,
+    progress: Progress = silent,
+) -> DubResult:
+    """Write `shot` speaking the voices to `out`, whole or not at all.
+
+    Raises the InputErrors, RequestErrors, FaceErrors, OutputErrors, WeightsError.
+    """
+    _require_place(shot, out)
+    _require_distinct(options)
+    watch = _Watch()
+    with _bounded(options.threads), ExitStack() as stack:
+        where = torch_device(options.device)
+        nets = Nets(store, where)
+        voices = [(voice, audio.load(voice.path)) for voice in options.voices]  # unreadable ones fail before the work
+        with watch.stage("prepare"):
+            seen = footages.look(
+                shot, store=store, nets=nets, device=where, threads=options.threads, progress=progress
+            )
+        spans = clock.parse_ranges(options.ranges, seen.video)
+        cast = [(seen.person(voice.actor), voice, waveform) for voice, waveform in voices]
+        if len({person.actor for person, *_ in cast}) < len(cast):
+            raise RequestError("Two voices were given for the same actor; name each actor once.")
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lipsmith-")))
+        plans, speaking = [], _Speech(store, where)
+        for person, _voice, waveform in cast:
+            with watch.stage("train"):
+                actor_model = stack.enter_context(_actor(seen, person, model, folder, options, progress))
+            with watch.stage("motion"):
+                plans.append(_plan(seen, person, actor_model, speaking.path(waveform, seen.seconds), spans, options))
+        performance = Performance(seen.video, nets.mesh, tuple(p for plan in plans for p in plan.parts))
+        with watch.stage("render"):
+            report = mux.rewrite(
+                seen.spec,
+                out,
+                performance.play(decode.frames(seen.spec, threads=options.threads)),
+                [Voice(voice.path) for voice in options.voices],
+                source_beyond_end=bool(spans),
+                progress=lambda _stage, done, total: progress("render", done, total),
+                threads=options.threads,
+            )
+    tally = performance.tally
+    return DubResult(
+        output=out,
+        frames_total=len(seen.pts),
+        frames_dubbed=len(tally.dubbed),
+        frames_without_face=_missed(seen, spans, tally.dubbed),
+        frames_retried=tally.retried,
+        frames_softened=tally.softened,
+        actors=tuple(person.actor for person, *_ in cast),
+        warnings=_warnings(seen, cast, tally.dubbed),
+        differences=report.differences,
+        stage_seconds=watch.seconds,
+        details={
+            "encoder": report.encoder,
+            "encoder_settings": report.settings,
+            "cuts": list(seen.cuts),
+            "av_offset_frames": footages.believed_offset(cast[0][0], float(seen.video.frame_rate)),
+            "frames_beyond_tolerance": tally.poor,
+            "mean_gap_error": float(np.mean(tally.gap_errors)) if tally.gap_errors else 0.0,
+            "gain": [plan.gain for plan in plans],
+        },
+    )
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """All that one person will do in the shot."""
+
+    parts: tuple[Part, ...]
+    gain: float
+
+
+class _Speech:
+    """The speech half, loaded once for all voices."""
+
+    def __init__(self, store: WeightStore, device: torch.device) -> None:
+        self._encoder = features.load_encoder(store, device)
+        self._model = motion.MotionModel(device)
+
+    def path(self, waveform: audio.Waveform, seconds: np.ndarray) -> motion.MouthPath:
+        return motion.speak(waveform, features.extract(waveform, self._encoder), self._model, seconds)
+
+
+def _plan(
+    seen: Footage,
+    person: Person,
+    actor: model.ActorModel,
+    path: motion.MouthPath,
+    spans: tuple[Span, ...],
+    options: DubOptions,
+) -> _Plan:
+    index = actor.library.index
+    wanted = calibration.wanted(path, MouthBasis.load(), actor.calibration, options.strength)
+    jaw = targets.learn_jaw(index.lower)
+    full = (1 << seen.video.bit_depth) - 1
+    painter = Painter(actor.library, full, actor.full)
+    parts = tuple(
+        _part(run, person, wanted, actor, jaw, painter)
+        for run in runs(person.measured, seen.seconds, seen.cuts, spans)
+    )
+    return _Plan(parts, actor.calibration.gain)
+
+
+def _part(
+    run: Run,
+    person: Person,
+    wanted: np.ndarray,
+    actor: model.ActorModel,
+    jaw: targets.JawResponse,
+    painter: Painter,
+) -> Part:
+    """One unbroken run of frames."""
+    measured, index = person.measured, actor.library.index
+    goal = calibration.project(wanted[measured.indices[run.rows]], index.points, actor.calibration)
+    aimed = targets.aim(measured, run.rows, targets.settled(goal), run.weight, jaw)
+    choice: Choice = retrieve(Wanted(aimed.mouths, aimed.placement.rotation, aimed.placement.scale), index)
+    regions = tuple(region_of(points) for points in person.track.landmarks[run.rows])
+    return Part(aimed, choice, painter, regions, index.points)
+
+
+@contextmanager
+def _actor(
+    seen: Footage, person: Person, given: Path | None, folder: Path, options: DubOptions, progress: Progress
+) -> Iterator[model.ActorModel]:
+    """The given actor, or one trained on the fly into `folder`."""
+    path = given or folder / f"{person.actor}.lipsmith"
+    if given is None:
+        _learn(seen, person, path, options.threads, progress)
+    with model.load(path) as loaded:
+        loaded.require_colour_of(seen.video)
+        yield loaded
+
+
+def _learn(seen: Footage, person: Person, out: Path, threads: int, progress: Progress) -> int:
+    return model.train(
+        person.measured,
+        decode.frames(seen.spec, threads=threads),
+        seen.video,
+        out,
+        footage=seen.spec.path.name,
+        actor=person.actor,
+        progress=progress,
+    )
+
+
+def _summary(person: Person, frames: int, is_main: bool) -> ActorSummary:
+    width = float(person.measured.placement.scale.mean())
+    return ActorSummary(
+        person.actor, len(person.track), len(person.track) / frames, width, is_main, footages.notes(person)
+    )
+
+
+def _fate(seen: Footage) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Sentences on what a dub into the same container keeps and changes."""
+    video = seen.video
+    muxer = mux.muxer_of(seen.spec.path)
+    picture = plan_video(video, muxer, first_picture(seen.spec.path, video.stream_index))
+    sound = plan_sound(seen.spec.audio[0] if seen.spec.audio else None, muxer)
+    kept = [f"{len(seen.pts)} frames with their time stamps, {video.width}x{video.height}, {video.pix_fmt}"]
+    kept += [f"audio stream {stream.stream_index} ({stream.codec})" for stream in seen.spec.audio[1:]]
+    kept += [f"{other.kind} stream {other.stream_index} ({other.codec})" for other in seen.spec.others]
+    changed = ["the mouth and jaw of the dubbed actor", f"the first audio stream (new voice, {sound.encoder})"]
+    return tuple(kept), (*changed, *picture.differences, *sound.differences)
+
+
+def _missed(seen: Footage, spans: tuple[Span, ...], dubbed: set[int]) -> int:
+    wanted = [i for i, t in enumerate(seen.seconds) if not spans or any(span.contains(float(t)) for span in spans)]
+    return sum(i not in dubbed for i in wanted)
+
+
+def _warnings(
+    seen: Footage, cast: list[tuple[Person, VoiceFor, audio.Waveform]], dubbed: set[int]
+) -> tuple[str, ...]:
+    told = list(seen.spec.warnings)
+    length = seen.video.duration_seconds_from_content
+    for person, voice, waveform in cast:
+        told += footages.notes(person)
+        if motion.gate(waveform).max(initial=0.0) < 0.5:
+            told.append(f"{voice.path.name} holds no speech: the mouth rests.")
+        elif waveform.seconds > length + _LENGTH_TOLERANCE_SECONDS:
+            told.append(f"{voice.path.name} is {waveform.seconds - length:.1f} s longer than the video and was cut.")
+        elif waveform.seconds < length - _LENGTH_TOLERANCE_SECONDS:
+            told.append(f"{voice.path.name} ends {length - waveform.seconds:.1f} s before the video; the mouth rests then.")
+    if not dubbed:
+        told.append("No frame was dubbed: no dubbed actor is near and frontal enough anywhere.")
+    return tuple(dict.fromkeys(told))
+
+
+def _require_place(shot: Path, out: Path) -> None:
+    """Raises OutputNotWritable before hours of work rather than after."""
+    folder = out.parent
+    if not folder.is_dir():
+        raise OutputNotWritable(f"{out} cannot be written: the folder {folder} does not exist; create it first.")
+    if not os.access(folder, os.W_OK):
+        raise OutputNotWritable(f"{out} cannot be written: no permission to write in {folder}.")
+    if out.is_dir():
+        raise OutputNotWritable(f"{out} cannot be written: it is a folder.")
+    if out.exists() and shot.exists() and out.samefile(shot):
+        raise OutputNotWritable(f"{out} is the source itself; choose another name.")
+
+
+def _require_distinct(options: DubOptions) -> None:
+    if not options.voices:
+        raise RequestError("No voice was given: there is nothing to say.")
+    named = [voice.actor for voice in options.voices]
+    if len(set(named)) < len(named):
+        raise RequestError("Two voices were given for the same actor; name each actor once.")
+
+
+@contextmanager
+def _bounded(threads: int) -> Iterator[None]:
+    """Torch gets `threads`; the matrix library one, since its spinning threads starve the codecs (20-50 times slower)."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        with threadpool_limits(limits=1, user_api="blas"):
+            yield
+    finally:
+        torch.set_num_threads(before)
+
+
+class _Watch:
+    """Seconds per stage; stages may come several times."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        start = time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds[name] = round(self.seconds.get(name, 0.0) + time.monotonic() - start, 3)

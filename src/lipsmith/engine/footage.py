@@ -1,0 +1,139 @@
+"""A shot that has been looked at: its facts, its people, and who of them is speaking.
+
+Takes a file, gives `Footage`. The main speaker is chosen by how long, how large and how central he is in the picture,
+and by how well his mouth fits the source's own sound.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from lipsmith.engine.faces.measure import MIN_FACE_WIDTH_PIXELS, Measured, measure
+from lipsmith.engine.faces.track import FaceTrack, Nets, watch
+from lipsmith.engine.media import color, decode
+from lipsmith.engine.media.probe import probe, require_video
+from lipsmith.engine.media.spec import MediaSpec, VideoSpec
+from lipsmith.engine.progress import Progress
+from lipsmith.engine.quality import sync
+from lipsmith.engine.speech import audio, features
+from lipsmith.errors import BrokenMedia, NoAudioStream, NoFace, UnknownActor
+from lipsmith.weights import WeightStore
+
+_LEAST_SHARE = 0.02  # of the frames: shorter faces are passers-by
+_SURE = 4.0  # confidence above which an offset is believed
+
+
+@dataclass(frozen=True)
+class Person:
+    """One actor of the footage."""
+
+    track: FaceTrack
+    measured: Measured
+    offset: sync.Offset  # of the source's own sound against his lips
+    prominence: float  # what the main speaker is chosen by
+
+    @property
+    def actor(self) -> int:
+        return self.track.actor
+
+
+@dataclass(frozen=True)
+class Footage:
+    """A shot, watched once."""
+
+    spec: MediaSpec
+    video: VideoSpec
+    pts: np.ndarray  # (F,) int64
+    cuts: tuple[int, ...]
+    people: tuple[Person, ...]  # by screen time
+
+    @property
+    def seconds(self) -> np.ndarray:
+        """(F,) time of each frame from the first."""
+        return (self.pts - self.pts[0]) * float(self.video.time_base)
+
+    @property
+    def main(self) -> Person:
+        """Raises NoFace."""
+        if not self.people:
+            raise NoFace(
+                f"{self.spec.path}: no face was found in any of its {len(self.pts)} frames; there is nobody to dub."
+            )
+        return max(self.people, key=lambda person: person.prominence)
+
+    def person(self, actor: int | None) -> Person:
+        """The actor with this number, or the main speaker. Raises NoFace, UnknownActor."""
+        main = self.main
+        if actor is None:
+            return main
+        for person in self.people:
+            if person.actor == actor:
+                return person
+        known = ", ".join(str(person.actor) for person in self.people)
+        raise UnknownActor(f"{self.spec.path} shows no actor {actor}; it shows {known} (`lipsmith inspect` lists them).")
+
+
+def look(
+    path: Path, *, store: WeightStore, nets: Nets, device: torch.device, threads: int, progress: Progress
+) -> Footage:
+    """Watch a file. Raises the InputErrors, NoVideoStream, UnsupportedVideo, WeightsError."""
+    spec = probe(path)
+    video = require_video(spec)
+    color.require_editable(video.pix_fmt)
+    tracking = watch(spec, nets, threads=threads, progress=progress, stage="prepare")
+    heard = _hear(spec, video, store, device)
+    least = max(1, _LEAST_SHARE * len(tracking.pts))
+    people = tuple(
+        _person(track, tracking.pts, video, heard) for track in tracking.tracks if len(track) >= least
+    )
+    return Footage(spec, video, tracking.pts, tracking.cuts, people)
+
+
+def _hear(spec: MediaSpec, video: VideoSpec, store: WeightStore, device: torch.device) -> features.SpeechFeatures | None:
+    """The source's own sound from the first frame on, or None where there is none worth listening to."""
+    if not spec.audio:
+        return None
+    start = float(video.start_pts * video.time_base)
+    try:
+        blocks = decode.audio(spec.path, spec.audio[0].stream_index, audio.SAMPLE_RATE, origin_seconds=start)
+        waveform = audio.gather(blocks)
+    except (BrokenMedia, NoAudioStream):
+        return None  # probe has warned of it; the picture can be dubbed all the same
+    return None if waveform.silent else features.extract(waveform, features.load_encoder(store, device))
+
+
+def _person(
+    track: FaceTrack, pts: np.ndarray, video: VideoSpec, heard: features.SpeechFeatures | None
+) -> Person:
+    measured = measure(track)
+    seconds = (pts[measured.indices] - pts[0]) * float(video.time_base)
+    offset = sync.NOTHING if heard is None else sync.score(heard, measured, seconds)
+    middle = track.landmarks[:, :, :2].mean((0, 1)) / (video.width, video.height)
+    central = 1 - float(np.linalg.norm(middle - 0.5)) / 0.71
+    size = float(np.median(measured.placement.scale)) / min(video.width, video.height)
+    share = float(measured.usable.sum()) / len(pts) + 1e-3 * len(track) / len(pts)
+    speaks = max(0.0, offset.correlation)
+    return Person(track, measured, offset, share * size * (0.4 + 0.6 * central) * (0.5 + 2 * speaks))
+
+
+def notes(person: Person) -> tuple[str, ...]:
+    """Plain sentences on what will limit a dub of this person."""
+    told = []
+    width = float(np.median(person.measured.placement.scale))
+    if width < MIN_FACE_WIDTH_PIXELS:
+        told.append(
+            f"His face is {width:.0f} pixels wide; below {MIN_FACE_WIDTH_PIXELS:.0f} frames pass through undubbed."
+        )
+    unusable = 1 - float(person.measured.usable.mean())
+    if unusable > 0.05 and width >= MIN_FACE_WIDTH_PIXELS:
+        told.append(f"In {unusable:.0%} of his frames he is turned away, too small or hidden; they pass through.")
+    return tuple(told)
+
+
+def believed_offset(person: Person, frame_rate: float) -> int | None:
+    """Frames by which the source's sound is late, or None where that cannot be told."""
+    return person.offset.frames(frame_rate) if person.offset.confidence >= _SURE else None
