@@ -233,6 +233,11 @@ def mp3_avi(path: Path) -> Path:
     return movie(path.with_suffix(".avi"), look, (Track("libmp3lame", "mono"),))
 
 
+def h264_avi(path: Path) -> Path:
+    look = Look(time_base=Fraction(1, 25), options={"bf": "0"})
+    return movie(path.with_suffix(".avi"), look, (Track("ac3"),))
+
+
 def mpeg1_mpg(path: Path) -> Path:
     look = Look("mpeg1video", time_base=Fraction(1, 25), width=176, height=144, options={"bf": "0"})
     return movie(path.with_suffix(".mpg"), look, (Track("mp2"),))
@@ -251,6 +256,35 @@ def flv1_flv(path: Path) -> Path:
 def prores_mov(path: Path) -> Path:
     look = Look("prores_ks", pix_fmt="yuv422p10le", options={"profile": "2"}, frames=30, bit_rate=0)
     return movie(path.with_suffix(".mov"), look, (Track("pcm_s16le"),))
+
+
+def mpeg2_ts(path: Path) -> Path:
+    look = Look("mpeg2video", time_base=Fraction(1, 25), options={"bf": "0"})
+    return movie(path.with_suffix(".ts"), look, (Track("mp2"),))
+
+
+def ffv1_mkv(path: Path) -> Path:
+    return movie(path.with_suffix(".mkv"), Look("ffv1", frames=30), (Track("flac"),))
+
+
+def hdr_hevc_mp4(path: Path) -> Path:
+    display = "master-display=G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,1):max-cll=1000,400"
+    options = {"x265-params": f"log-level=error:{display}"}
+    look = Look("libx265", pix_fmt="yuv420p10le", options=options, color=(1, 9, 9, 16), codec_tag="hvc1", frames=30)
+    return movie(path.with_suffix(".mp4"), look)
+
+
+def interlaced_mp4(path: Path) -> Path:
+    return movie(path.with_suffix(".mp4"), Look(height=128, options={"x264-params": "interlaced=1:tff=1"}))
+
+
+def timecode_mov(path: Path) -> Path:
+    """Beside the pictures a timecode track, chapters and a tag that QuickTime does not know."""
+    tags = {"title": "Synthetic", "timecode": "10:00:00:00", "com.example.reel": "A001"}
+    options = {"movflags": "use_metadata_tags"}
+    return movie(
+        path.with_suffix(".mov"), tags=tags, chapters=((0, 1, "one"), (1, 2, "two")), container_options=options
+    )
 
 
 def silent_mp4(path: Path) -> Path:
@@ -276,6 +310,11 @@ SOURCES: dict[str, Callable[[Path], Path]] = {
         vp9_webm,
         flv1_flv,
         prores_mov,
+        mpeg2_ts,
+        ffv1_mkv,
+        hdr_hevc_mp4,
+        interlaced_mp4,
+        timecode_mov,
         silent_mp4,
     )
 }

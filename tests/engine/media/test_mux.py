@@ -62,6 +62,14 @@ def test_every_kind_of_file_comes_back(tmp_path: Path, voice: Voice, kind: str) 
     assert left_behind(tmp_path) == []
 
 
+def test_h264_in_avi_keeps_its_times(tmp_path: Path, voice: Voice) -> None:
+    """The demuxer shows such a file's first frame one frame late, and must do so with ours; the sound begins at 0."""
+    source = synthetic.h264_avi(tmp_path / "a")
+    spec = probe(source)
+    rewrite(spec, tmp_path / "dub.avi", decode.frames(spec), [voice])
+    assert [difference for difference in compare(source, tmp_path / "dub.avi") if not difference.explained] == []
+
+
 def test_pictures_stay_close(tmp_path: Path) -> None:
     spec = probe(synthetic.h264_mp4(tmp_path / "a"))
     out = tmp_path / "dub.mp4"

@@ -103,10 +103,8 @@ def plan_video(video: VideoSpec, container: str, picture: av.VideoFrame) -> Vide
         differences.append(f"The pixel format is {pix_fmt} instead of {video.pix_fmt}.")
     bit_rate = 0 if encoder in _RATE_BY_QUANTIZER else round(video.bit_rate_from_content * _BUDGET.get(encoder, 1.0))
     options = _options(encoder, codec == video.codec, video, picture)
-    if (
-        container == "avi" and encoder in _REORDERING
-    ):  # it has no presentation times, so frames must be stored in the order they are shown
-        options["bf"] = "0"
+    if container == "avi" and encoder in _REORDERING:
+        options["bf"] = "0"  # AVI has no presentation times: frames must be stored in the order they are shown
     return VideoPlan(codec, encoder, pix_fmt, bit_rate, tuple(options.items()), tuple(differences))
 
 
@@ -127,6 +125,8 @@ class VideoEncoder:
         stream = output.add_stream(plan.encoder, rate=source.average_rate or video.frame_rate)
         assert isinstance(stream, VideoStream)
         self._source_base = video.time_base
+        # AVI counts frames from 0; a later start is the demuxer's guess and would become an empty frame.
+        self._earlier = video.start_pts if output.format.name == "avi" else 0
         self._encoder_base = _encoder_time_base(plan.encoder, video)
         self._times: dict[int, tuple[int, int]] = {}  # encoder's pts -> (pts, duration) in the source's time base
         self._last_pts: int | None = None
@@ -165,7 +165,7 @@ class VideoEncoder:
         if self._reorders and packet.dts is not None:
             dts = clock.rescale(packet.dts, self._encoder_base, self._source_base)
         packet.time_base = self._source_base
-        packet.pts, packet.dts = pts, min(dts, pts)
+        packet.pts, packet.dts = pts - self._earlier, min(dts, pts) - self._earlier
         if duration:
             packet.duration = duration
         return packet
@@ -242,7 +242,7 @@ def _state_facts(context: VideoCodecContext, plan: VideoPlan, video: VideoSpec, 
     seen = source.codec_context
     context.color_range, context.colorspace = seen.color_range, seen.colorspace
     context.color_primaries, context.color_trc = seen.color_primaries, seen.color_trc
-    if video.level is not None and plan.codec == video.codec and plan.encoder in {"libx264", "mpeg4", "mpeg2video"}:
+    if video.level is not None and plan.codec == video.codec and plan.encoder in {"libx264", "mpeg4"}:
         context.level = video.level
     if video.interlaced:
         context.flags |= Flags.interlaced_dct | Flags.interlaced_me

@@ -85,7 +85,7 @@ def rewrite(
     Raises OutputNotWritable (also where `out` is the source), DiskFull, UnsupportedVideo, NoVideoStream, and what
     `frames` and the voices raise; then nothing is left behind.
     """
-    muxer = _muxer(out)
+    muxer = muxer_of(out)
     _check_place(source, out)
     part = out.with_name(f".{out.stem}.{uuid.uuid4().hex}{out.suffix}")
     try:
@@ -119,14 +119,12 @@ def _write(
         copier = _Copier(template, output)
         pictures: VideoEncoder | None = None
         track: SoundEncoder | None = None
-        start_seconds = clock.seconds_of_pts(video.start_pts, video.time_base)
+        start_seconds = 0.0 if muxer == "avi" else clock.seconds_of_pts(video.start_pts, video.time_base)
         for stream in template.streams:
             if stream.index == video.stream_index:
                 original = video_stream(template, stream.index)
                 pictures = VideoEncoder(output, plan, video, original, picture, threads=threads)
-                _take_tags(
-                    stream, pictures.stream, original.codec_context.codec_tag if _same_family(source, muxer) else ""
-                )
+                _take_tags(stream, pictures.stream, video.codec_tag if _same_family(source, muxer) else "")
             elif sound is not None and source.audio and stream.index == source.audio[0].stream_index:
                 track = SoundEncoder(output, sound, start_seconds)
                 _take_tags(stream, track.stream, "")
@@ -213,7 +211,7 @@ class _Copier:
             return None
 
 
-def _muxer(out: Path) -> str:
+def muxer_of(out: Path) -> str:
     muxer = _MUXERS.get(out.suffix.lower())
     if muxer is None:
         known = ", ".join(_MUXERS)
@@ -334,7 +332,7 @@ def _take_tags(source: Stream, target: Stream, codec_tag: str) -> None:
     if "name" in target.metadata:  # so the MP4 demuxer calls what its muxer takes as "title"
         target.metadata.setdefault("title", target.metadata["name"])
     target.disposition = source.disposition
-    if codec_tag.isprintable() and codec_tag.strip():
+    if codec_tag:
         target.codec_context.codec_tag = codec_tag
 
 

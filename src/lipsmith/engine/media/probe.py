@@ -192,7 +192,7 @@ def _video_spec(container: InputContainer, tallies: list[_Tally], path: Path, wa
     return VideoSpec(
         stream_index=stream.index,
         codec=context.codec.canonical_name,
-        codec_tag=printable_tag(context.codec_tag),
+        codec_tag=printable_tag(context),
         profile=context.profile,
         level=context.level if context.level >= 0 else None,
         width=picture.width,
@@ -213,9 +213,13 @@ def _video_spec(container: InputContainer, tallies: list[_Tally], path: Path, wa
     )
 
 
-def printable_tag(tag: str) -> str:
+def printable_tag(context: av.CodecContext) -> str:
     """FFmpeg's four characters; "" where the container has none or they are only numbers."""
-    return tag if tag.isprintable() and tag.isascii() else ""
+    try:
+        tag = context.codec_tag
+    except UnicodeDecodeError:  # AVI numbers its sound formats
+        return ""
+    return tag if tag.isprintable() and tag.strip() else ""
 
 
 def first_picture(path: Path, stream_index: int) -> av.VideoFrame:

@@ -143,7 +143,7 @@ def _track(stream: Stream, packets: int, digest: str, first_seconds: float) -> _
     return _Track(
         kind=stream.type,
         codec=context.codec.canonical_name if context is not None else str(stream.name),
-        codec_tag=printable_tag(context.codec_tag) if context is not None else "",
+        codec_tag=printable_tag(context) if context is not None else "",
         tags=tuple(sorted(stream.metadata.items())),
         disposition=int(stream.disposition),
         facts=facts,
