@@ -39,7 +39,14 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "lipsmith.demo": (f"{ENGINE}.media", f"{ENGINE}.mouth", f"{ENGINE}.faces", "lipsmith.config"),
     "lipsmith.console": (),
     "lipsmith.__main__": ("lipsmith.cli",),
-    "lipsmith.cli": (f"{ENGINE}.dub", f"{ENGINE}.quality", "lipsmith.config", "lipsmith.console", "lipsmith.demo"),
+    "lipsmith.cli": (
+        f"{ENGINE}.dub",
+        f"{ENGINE}.media.spec",
+        f"{ENGINE}.quality",
+        "lipsmith.config",
+        "lipsmith.console",
+        "lipsmith.demo",
+    ),
 }
 NO_NOUN = {"utils", "util", "common", "core", "base", "helpers", "misc"}
 

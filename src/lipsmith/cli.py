@@ -5,13 +5,14 @@ Heavy modules are imported inside the commands, so that `--help` and `weights` a
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import traceback
 from importlib import import_module
 from pathlib import Path
 from types import FrameType, ModuleType
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -20,6 +21,12 @@ from lipsmith.config import DEVICES, Settings
 from lipsmith.console import Terminal
 from lipsmith.errors import LipsmithError, MissingExtra, OutputNotWritable, RequestError
 from lipsmith.weights import WeightStore
+
+if TYPE_CHECKING:
+    from lipsmith.engine.dub import DubOptions, DubResult, Inspection
+    from lipsmith.engine.media.spec import AudioSpec
+    from lipsmith.engine.progress import Progress
+    from lipsmith.engine.quality.check import Verdict
 
 INTERNAL_ERROR = 70
 INTERRUPTED = 130
@@ -55,6 +62,8 @@ Device = Annotated[
 
 def main() -> NoReturn:
     """The `lipsmith` program."""
+    # Spinning OpenMP threads starve the codecs and each other (20-50 times slower); read when torch is loaded, later.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     sys.exit(run(sys.argv[1:]))
 
 
@@ -205,7 +214,9 @@ def _require_folder(path: Path) -> None:
         raise OutputNotWritable(f"{path}: the folder {path.parent} does not exist.")
 
 
-def _write_report(shot: Path, result: Any, report: Path, options: Any, store: WeightStore, progress: Any) -> None:
+def _write_report(
+    shot: Path, result: DubResult, report: Path, options: DubOptions, store: WeightStore, progress: Progress
+) -> None:
     judge, page = _engine("quality.check"), _engine("quality.report")
     verdict = judge.check(
         shot, result.output, store=store, device=options.device, threads=options.threads, progress=progress
@@ -222,7 +233,7 @@ def _write_report(shot: Path, result: Any, report: Path, options: Any, store: We
     page.write_report(verdict, report, render=render)
 
 
-def _print_dub(terminal: Terminal, result: Any, report: Path | None) -> None:
+def _print_dub(terminal: Terminal, result: DubResult, report: Path | None) -> None:
     terminal.line(f"{result.output}", style="bold")
     terminal.line(
         f"  {result.frames_dubbed} of {result.frames_total} frames dubbed, "
@@ -289,7 +300,7 @@ def inspect(shot: Shot, device: Device = None, as_json: Json = False) -> None:
         _print_inspection(terminal, found)
 
 
-def _print_inspection(terminal: Terminal, found: Any) -> None:
+def _print_inspection(terminal: Terminal, found: Inspection) -> None:
     terminal.table("File", ("", ""), _file_rows(found))
     rows = [
         (
@@ -306,7 +317,7 @@ def _print_inspection(terminal: Terminal, found: Any) -> None:
             terminal.line(f"{title}: {sentence}", style="yellow" if title == "warning" else "")
 
 
-def _file_rows(found: Any) -> list[tuple[str, str]]:
+def _file_rows(found: Inspection) -> list[tuple[str, str]]:
     spec = found.spec
     rows = [("path", str(spec.path)), ("container", spec.container)]
     if (video := spec.video) is not None:
@@ -320,13 +331,17 @@ def _file_rows(found: Any) -> list[tuple[str, str]]:
             ("length", f"{video.frame_count_from_content} frames, {video.duration_seconds_from_content:.2f} s"),
             ("cuts", ", ".join(f"frame {cut}" for cut in found.cuts) or "none"),
         ]
-    rows += [("sound", f"{a.codec} {a.sample_rate} Hz {a.layout} {a.language or ''}".strip()) for a in spec.audio]
+    rows += [("sound", f"{a.codec} {a.sample_rate} Hz {a.layout} {_language(a)}".strip()) for a in spec.audio]
     rows += [("also", f"{other.kind} {other.codec}") for other in spec.others]
     if found.av_offset_frames is not None:
         rows.append(
             ("lips and sound", f"{found.av_offset_frames:+d} frames apart (confidence {found.av_confidence:.1f})")
         )
     return rows
+
+
+def _language(stream: AudioSpec) -> str:
+    return "" if stream.language in (None, "und") else f"({stream.language})"
 
 
 @app.command(epilog=EXIT_CODES)
@@ -363,7 +378,7 @@ def check(
     raise typer.Exit(0 if verdict.passed else 1)
 
 
-def _print_verdict(terminal: Terminal, verdict: Any, page: Any) -> None:
+def _print_verdict(terminal: Terminal, verdict: Verdict, page: ModuleType) -> None:
     for difference in verdict.unexplained:
         terminal.line(f"differs: {difference}", style="red")
     for difference in verdict.explained:

@@ -45,7 +45,14 @@ class Terminal:
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """A table of the result, for people."""
-        table = Table(title=title, title_justify="left", header_style="bold", box=None, padding=(0, 2, 0, 0))
+        table = Table(
+            title=title,
+            title_justify="left",
+            show_header=any(columns),
+            header_style="bold",
+            box=None,
+            padding=(0, 2, 0, 0),
+        )
         for column in columns:
             table.add_column(column, overflow="fold")
         for row in rows:
