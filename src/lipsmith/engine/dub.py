@@ -32,12 +32,12 @@ from lipsmith.engine.media.encode import plan_video
 from lipsmith.engine.media.probe import first_picture
 from lipsmith.engine.media.soundtrack import Voice, plan_sound
 from lipsmith.engine.media.spec import MediaSpec
-from lipsmith.engine.mouth import MouthBasis
+from lipsmith.engine.mouth import MouthBasis, MouthPath
 from lipsmith.engine.progress import Progress, silent
 from lipsmith.engine.render import target as targets
 from lipsmith.engine.render.painter import Painter
 from lipsmith.engine.render.performance import Part, Performance
-from lipsmith.engine.render.retrieval import Choice, Wanted, retrieve
+from lipsmith.engine.render.retrieval import Wanted, retrieve
 from lipsmith.engine.render.schedule import Run, runs
 from lipsmith.engine.speech import audio, features, motion
 from lipsmith.errors import OutputNotWritable, RequestError
@@ -199,13 +199,18 @@ def dub(
         if len({person.actor for person, *_ in cast}) < len(cast):
             raise RequestError("Two voices were given for the same actor; name each actor once.")
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lipsmith-")))
-        plans, speaking = [], _Speech(store, where)
+        parts: list[Part] = []
+        gains: list[float] = []
+        speech = Speech(store, where)
         for person, _voice, waveform in cast:
             with watch.stage("train"):
                 actor_model = stack.enter_context(_actor(seen, person, model, folder, options, progress))
             with watch.stage("motion"):
-                plans.append(_plan(seen, person, actor_model, speaking.path(waveform, seen.seconds), spans, options))
-        performance = Performance(seen.video, nets.mesh, tuple(p for plan in plans for p in plan.parts))
+                path = speech.path(waveform, seen.seconds)
+                wanted = calibration.wanted(path, MouthBasis.load(), actor_model.calibration, options.strength)
+                parts += cast_parts(seen, person, actor_model, wanted, spans)
+                gains.append(actor_model.calibration.gain)
+        performance = Performance(seen.video, nets.mesh, tuple(parts))
         with watch.stage("render"):
             report = mux.rewrite(
                 seen.spec,
@@ -235,48 +240,31 @@ def dub(
             "av_offset_frames": footages.believed_offset(cast[0][0], float(seen.video.frame_rate)),
             "frames_beyond_tolerance": tally.poor,
             "mean_gap_error": float(np.mean(tally.gap_errors)) if tally.gap_errors else 0.0,
-            "gain": [plan.gain for plan in plans],
+            "gain": gains,
         },
     )
 
 
-@dataclass(frozen=True)
-class _Plan:
-    """All that one person will do in the shot."""
-
-    parts: tuple[Part, ...]
-    gain: float
-
-
-class _Speech:
+class Speech:
     """The speech half, loaded once for all voices."""
 
     def __init__(self, store: WeightStore, device: torch.device) -> None:
         self._encoder = features.load_encoder(store, device)
         self._model = motion.MotionModel(device)
 
-    def path(self, waveform: audio.Waveform, seconds: np.ndarray) -> motion.MouthPath:
+    def path(self, waveform: audio.Waveform, seconds: np.ndarray) -> MouthPath:
+        """What a mouth does at (T,) times of the voice."""
         return motion.speak(waveform, features.extract(waveform, self._encoder), self._model, seconds)
 
 
-def _plan(
-    seen: Footage,
-    person: Person,
-    actor: model.ActorModel,
-    path: motion.MouthPath,
-    spans: tuple[Span, ...],
-    options: DubOptions,
-) -> _Plan:
-    index = actor.library.index
-    wanted = calibration.wanted(path, MouthBasis.load(), actor.calibration, options.strength)
-    jaw = targets.learn_jaw(index.lower)
-    full = (1 << seen.video.bit_depth) - 1
-    painter = Painter(actor.library, full, actor.full)
-    parts = tuple(
-        _part(run, person, wanted, actor, jaw, painter)
-        for run in runs(person.measured, seen.seconds, seen.cuts, spans)
-    )
-    return _Plan(parts, actor.calibration.gain)
+def cast_parts(
+    seen: Footage, person: Person, actor: model.ActorModel, wanted: np.ndarray, spans: tuple[Span, ...] = ()
+) -> tuple[Part, ...]:
+    """All that one person will do in the shot. `wanted`: (F, 51, 3) mouths in his own frame, one per video frame."""
+    jaw = targets.learn_jaw(actor.library.index.lower)
+    painter = Painter(actor.library, (1 << seen.video.bit_depth) - 1, actor.full)
+    schedule = runs(person.measured, seen.seconds, seen.cuts, spans)
+    return tuple(_part(run, person, wanted, actor, jaw, painter) for run in schedule)
 
 
 def _part(
@@ -291,7 +279,7 @@ def _part(
     measured, index = person.measured, actor.library.index
     goal = calibration.project(wanted[measured.indices[run.rows]], index.points, actor.calibration)
     aimed = targets.aim(measured, run.rows, targets.settled(goal), run.weight, jaw)
-    choice: Choice = retrieve(Wanted(aimed.mouths, aimed.placement.rotation, aimed.placement.scale), index)
+    choice = retrieve(Wanted(aimed.mouths, aimed.placement.rotation, aimed.placement.scale), index)
     regions = tuple(region_of(points) for points in person.track.landmarks[run.rows])
     return Part(aimed, choice, painter, regions, index.points)
 

@@ -1,0 +1,11 @@
+"""All benchmarks, one after another: `python -m benchmarks [motion] [render] [dub] [speed]`."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+ALL = ("motion", "render", "dub", "speed")
+
+for name in sys.argv[1:] or ALL:
+    import_module(f"benchmarks.{name}").run()

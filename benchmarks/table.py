@@ -1,0 +1,52 @@
+"""A result as a table on the screen and as JSON beside it, with the machine and the date."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import platform
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+RESULTS = Path(__file__).parent / "results"
+Row = Mapping[str, object]
+
+
+def report(name: str, rows: Sequence[Row], summary: Row) -> None:
+    """Print rows and summary; write results/NAME.json."""
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    cells = [[_text(row.get(column, "")) for column in columns] for row in rows]
+    widths = [max(len(column), *(len(line[i]) for line in cells)) for i, column in enumerate(columns)]
+    print(f"\n## {name}")
+    for line in [columns, *cells]:
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)))
+    print("\n".join(f"{key}: {_text(value)}" for key, value in summary.items()), flush=True)
+    RESULTS.mkdir(exist_ok=True)
+    facts = {
+        "benchmark": name,
+        "date": datetime.date.today().isoformat(),
+        "machine": f"{platform.machine()}, {platform.system()}, Python {platform.python_version()}, {_cores()} cores",
+        "summary": dict(summary),
+        "rows": [dict(row) for row in rows],
+    }
+    (RESULTS / f"{name}.json").write_text(json.dumps(facts, indent=1, default=_plain) + "\n")
+
+
+def mean(rows: Sequence[Row], key: str) -> float:
+    return float(np.mean([float(row[key]) for row in rows]))  # type: ignore[arg-type]
+
+
+def _text(value: object) -> str:
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def _plain(value: object) -> object:
+    return value.item() if isinstance(value, np.generic) else str(value)
+
+
+def _cores() -> int:
+    import os
+
+    return os.cpu_count() or 1

@@ -1,0 +1,41 @@
+"""Layers joined: nothing changes where nothing should, light is matched where it must."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lipsmith.engine.faces.measure import LOWER_FACE
+from lipsmith.engine.render import composite
+
+
+def a_matte(height: int = 80, width: int = 100) -> np.ndarray:
+    y, x = np.mgrid[:height, :width]
+    return np.clip(1.5 - np.hypot(x - width / 2, y - height / 2) / 18, 0, 1).astype(np.float32)
+
+
+def test_an_empty_matte_gives_the_plate() -> None:
+    plate = np.random.default_rng(0).uniform(0, 255, (80, 100, 3)).astype(np.float32)
+    assert np.array_equal(composite.joined(plate, plate + 50, np.zeros((80, 100), np.float32)), plate)
+
+
+def test_another_light_is_taken_out() -> None:
+    plate = np.full((80, 100, 3), 120, np.float32)
+    face = plate + np.array([20, -8, 5], np.float32)
+    matched = composite.matched(face, plate, a_matte())
+    assert np.abs(matched - plate).max() < 1.5
+
+
+def test_detail_survives_matching() -> None:
+    detail = np.random.default_rng(0).normal(0, 10, (80, 100, 3)).astype(np.float32)
+    plate = np.full((80, 100, 3), 120, np.float32)
+    matched = composite.matched(plate + detail, plate, a_matte())
+    inside = a_matte() > 0.9
+    assert np.corrcoef(matched[inside].ravel(), detail[inside].ravel())[0, 1] > 0.95
+
+
+def test_the_edit_falls_to_nothing_at_the_crops_border_only_within_the_picture() -> None:
+    points = np.random.default_rng(0).uniform([30, 20], [70, 60], (len(LOWER_FACE), 2)).astype(np.float32)
+    made = composite.mattes(points, 80, 100, 60.0, (True, True, True, False))
+    assert made.edit[0].max() == 0 and made.edit[:, 0].max() == 0 and made.edit[:, -1].max() == 0
+    assert made.edit[-1, 50] == 1
+    assert made.edit[40, 50] == 1

@@ -1,0 +1,60 @@
+"""Retrieval against a slow oracle: every path tried."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+
+from lipsmith.engine.actor.library import Index
+from lipsmith.engine.render import retrieval
+from lipsmith.engine.render.retrieval import Wanted, retrieve
+
+
+def an_index(count: int, seed: int = 0) -> Index:
+    rng = np.random.default_rng(seed)
+    return Index(
+        np.arange(count),
+        rng.normal(0, 0.03, (count, 51, 3)).astype(np.float32),
+        np.zeros((count, 60, 3), np.float32),
+        np.zeros((count, 60, 2), np.float32),
+        np.repeat(np.eye(3, dtype=np.float32)[None], count, 0),
+        np.full(count, 200, np.float32),
+        np.ones(count, np.float32),
+        np.zeros((count, 3), np.float32),
+    )
+
+
+def wanting(mouths: np.ndarray) -> Wanted:
+    count = len(mouths)
+    return Wanted(mouths, np.repeat(np.eye(3)[None], count, 0), np.full(count, 200.0))
+
+
+def test_the_path_is_the_cheapest_of_all() -> None:
+    index = an_index(5)
+    wanted = wanting(np.random.default_rng(1).normal(0, 0.03, (4, 51, 3)))
+    unary = retrieval._unary(wanted, index)
+    traits, follows = retrieval._join_traits(index), np.append(index.follows(), False)
+    joins = retrieval._joins(np.arange(5), np.arange(5), traits, follows)
+
+    def cost(path: tuple[int, ...]) -> float:
+        return sum(unary[t, s] for t, s in enumerate(path)) + sum(
+            joins[a, b] for a, b in zip(path[:-1], path[1:], strict=True)
+        )
+
+    best = min(product(range(5), repeat=4), key=cost)
+    assert np.isclose(cost(tuple(retrieve(wanted, index).rows)), cost(best))
+
+
+def test_the_actors_own_footage_is_found_again() -> None:
+    index = an_index(40)
+    assert np.array_equal(retrieve(wanting(index.points), index).rows, np.arange(40))
+
+
+def test_following_the_footage_is_free_and_jumping_is_not() -> None:
+    index = an_index(6)
+    joins = retrieval._joins(
+        np.arange(6), np.arange(6), retrieval._join_traits(index), np.append(index.follows(), False)
+    )
+    assert joins[2, 3] == 0
+    assert joins[2, 5] > 0

@@ -1,0 +1,57 @@
+"""The warp against what is known: identity, affine maps, and folds."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from lipsmith.engine.render.warp import Warp, sample
+
+HEIGHT, WIDTH, UNIT = 120, 160, 100.0
+
+
+def points(count: int = 60) -> np.ndarray:
+    return np.random.default_rng(0).uniform([20, 20], [140, 100], (count, 2)).astype(np.float32)
+
+
+def grid() -> tuple[np.ndarray, np.ndarray]:
+    return np.meshgrid(np.arange(WIDTH, dtype=np.float32), np.arange(HEIGHT, dtype=np.float32))
+
+
+def test_points_that_stay_give_the_picture_itself() -> None:
+    where = Warp(points(), HEIGHT, WIDTH, UNIT, points()).back_to(points(), held=True)
+    picture = np.random.default_rng(1).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
+    assert np.array_equal(np.rint(sample(picture, where)).astype(np.uint8), picture)
+
+
+def test_an_affine_movement_is_followed_everywhere() -> None:
+    goal = points()
+    matrix, shift = np.array([[1.1, 0.1], [-0.05, 0.9]]), np.array([5.0, -3.0])
+    where = Warp(goal, HEIGHT, WIDTH, UNIT, goal).back_to((goal @ matrix + shift).astype(np.float32), held=False)
+    x, y = grid()
+    expected = np.stack([x, y], -1) @ matrix + shift
+    assert np.abs(where.x - expected[..., 0]).max() < 0.1
+    assert np.abs(where.y - expected[..., 1]).max() < 0.1
+    assert where.least_area == pytest.approx(np.linalg.det(matrix), rel=0.05)
+
+
+def test_wanted_points_are_met() -> None:
+    goal = points(30)
+    source = goal + np.random.default_rng(2).normal(0, 1.5, goal.shape).astype(np.float32)
+    where = Warp(goal, HEIGHT, WIDTH, UNIT, goal).back_to(source, held=True)
+    at = np.round(goal).astype(int)
+    moved = np.stack([where.x[at[:, 1], at[:, 0]], where.y[at[:, 1], at[:, 0]]], -1) - at
+    assert np.abs(moved - (source - goal)).mean() < 0.35
+
+
+def test_the_border_holds_still() -> None:
+    where = Warp(points(), HEIGHT, WIDTH, UNIT, points()).back_to(points() + 4, held=True)
+    assert abs(where.x[0, 0]) < 0.3
+    assert abs(where.y[-1, -1] - (HEIGHT - 1)) < 0.3
+
+
+def test_a_fold_is_seen() -> None:
+    goal = points()
+    source = goal.copy()
+    source[:, 1] = HEIGHT - source[:, 1]  # upside down
+    assert Warp(goal, HEIGHT, WIDTH, UNIT, goal).back_to(source, held=True).least_area < 0
