@@ -4,14 +4,15 @@ Takes the source's `VideoSpec` and its opened stream, gives an encoder whose str
 profile, level, pixel format, colour tags, aspect, rotation, HDR metadata, rate and time base, and every frame's exact
 time stamp. Knows nothing of containers beyond a muxer's name.
 
-**Quality rule.** The source's bit rate is the budget: one-pass average bit rate at 1.1 times the source's for x264
-and x265, whose control falls short by about a tenth; measured results lie between 0.9 and 1.13 of the source. The first
-second may take `_OPENING` times its share: rate control begins blind, and without it the first frames lose 3-10 dB.
-`tune=psnr` because the picture was judged by one encoder already: what matters now is to reproduce its samples (+1 dB
-over the default, measured on five clips). Luma against the decoded source at equal rate: x264 veryfast 38-51 dB,
+**Quality rule.** The source's bit rate is the budget: one-pass average bit rate at `_BUDGET` times the source's,
+since one-pass control falls short by about a tenth. Measured on 65 H.264 and HEVC clips above 100 kb/s: 0.83 to 1.19
+of the source's rate, median 1.07, four of them more than 15 % off. The first second may take `_OPENING` times its
+share: rate control begins blind, and without it the worst frame, always an early one, was 2-6 dB lower (four clips).
+`tune=psnr` because the picture was judged by one encoder already: what matters now is to reproduce its samples
+(0.5-0.8 dB over the default, same clips). Luma against the decoded source at the source's rate: x264 veryfast 38-51 dB,
 faster 1 dB more at 0.6 of the speed; x265 veryfast 44-48 dB, superfast 1.5 dB less at 1.2 times the speed. So: the
 slower preset up to `_FAST_ABOVE` pixels per second, the faster one above, which keeps 1080p25 near real time on two
-cores. Where a source's budget is small its noise cannot be kept; no more bits than the source's own are spent on it.
+cores. Where a source's budget is small its noise cannot be kept; no more bits than about the source's are spent on it.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from lipsmith.engine.media.frame import Frame
 from lipsmith.engine.media.spec import VideoSpec
 from lipsmith.errors import UnsupportedVideo
 
-_BUDGET = {"libx264": 1.1, "libx265": 1.1}  # of the source's bit rate; the others overshoot a little by themselves
+_BUDGET = 1.1
 _OPENING = 2.5
 _FAST_ABOVE = 30e6  # pixels per second; 720p30 is 28e6, 1080p25 52e6
 _HUGE_ABOVE = 110e6  # beyond 1080p50
@@ -63,7 +64,8 @@ _X264_PROFILES = {
 _PRORES_PROFILES = {"apco": "0", "apcs": "1", "apcn": "2", "apch": "3", "ap4h": "4", "ap4x": "5"}
 _MPEG4_LARGEST_DENOMINATOR = 65535
 _REORDERING = {"libx264", "libx265", "libsvtav1"}  # the others are run without B-frames
-_NEEDS_REGULAR_TIME_BASE = {"mpeg1video", "mpeg2video"}
+_REGULAR_TIME_ONLY = {"mpeg1video", "mpeg2video"}
+_RATE_FROM_TIME_BASE = {"mpeg4", "flv"}  # their rate control takes one tick for one frame
 _RATE_BY_QUANTIZER = {"prores_ks", "dnxhd", "ffv1"}  # their profile or losslessness fixes the rate
 
 
@@ -101,7 +103,7 @@ def plan_video(video: VideoSpec, container: str, picture: av.VideoFrame) -> Vide
         differences.append(f"The pictures are {codec}; {video.codec} cannot be written into this container.")
     if pix_fmt != video.pix_fmt:
         differences.append(f"The pixel format is {pix_fmt} instead of {video.pix_fmt}.")
-    bit_rate = 0 if encoder in _RATE_BY_QUANTIZER else round(video.bit_rate_from_content * _BUDGET.get(encoder, 1.0))
+    bit_rate = 0 if encoder in _RATE_BY_QUANTIZER else round(video.bit_rate_from_content * _BUDGET)
     options = _options(encoder, codec == video.codec, video, picture)
     if container == "avi" and encoder in _REORDERING:
         options["bf"] = "0"  # AVI has no presentation times: frames must be stored in the order they are shown
@@ -250,11 +252,11 @@ def _state_facts(context: VideoCodecContext, plan: VideoPlan, video: VideoSpec, 
 
 
 def _encoder_time_base(encoder: str, video: VideoSpec) -> Fraction:
-    """The source's, unless the codec has no room for it; time stamps are put back afterwards."""
+    """The source's, unless the codec has no room for it or its rate control no use; stamps are put back afterwards."""
+    if encoder in _REGULAR_TIME_ONLY or (encoder in _RATE_FROM_TIME_BASE and not video.variable_rate):
+        return 1 / video.frame_rate
     too_fine = encoder == "mpeg4" and video.time_base.denominator > _MPEG4_LARGEST_DENOMINATOR
-    if too_fine and video.variable_rate:
-        return Fraction(1, 1000)
-    return 1 / video.frame_rate if too_fine or encoder in _NEEDS_REGULAR_TIME_BASE else video.time_base
+    return Fraction(1, 1000) if too_fine else video.time_base
 
 
 def _side_data(picture: av.VideoFrame, kind: str) -> bytes | None:

@@ -277,9 +277,9 @@ def _tags(where: str, ours: tuple[tuple[str, str], ...], theirs: tuple[tuple[str
     for key in sorted({*a, *b}):
         if a.get(key) != b.get(key):
             added = key not in a and key in {"handler_name", "language", "vendor_id"}
-            yield Difference(
-                "tag", f"tag '{key}' of the {where}", a.get(key, "none"), b.get(key, "none"), explained=added
-            )
+            one_for_all = key == "creation_time" and where != "file"  # MP4's muxer writes the file's into every track
+            x, y = a.get(key, "none"), b.get(key, "none")
+            yield Difference("tag", f"tag '{key}' of the {where}", x, y, explained=added or one_for_all)
 
 
 def _compared(tags: tuple[tuple[str, str], ...]) -> Iterator[tuple[str, str]]:
