@@ -12,6 +12,8 @@ import pytest
 from lipsmith.config import Settings
 from lipsmith.weights import WeightStore
 
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the program does; read when torch is loaded
+
 ROOT = Path(__file__).parent.parent
 
 

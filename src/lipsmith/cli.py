@@ -334,9 +334,8 @@ def _file_rows(found: Inspection) -> list[tuple[str, str]]:
     rows += [("sound", f"{a.codec} {a.sample_rate} Hz {a.layout} {_language(a)}".strip()) for a in spec.audio]
     rows += [("also", f"{other.kind} {other.codec}") for other in spec.others]
     if found.av_offset_frames is not None:
-        rows.append(
-            ("lips and sound", f"{found.av_offset_frames:+d} frames apart (confidence {found.av_confidence:.1f})")
-        )
+        offset = f"{found.av_offset_frames:+d} frames, positive where the sound is late"
+        rows.append(("A/V offset", f"{offset} (confidence {found.av_confidence:.1f})"))
     return rows
 
 

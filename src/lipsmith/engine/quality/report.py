@@ -116,7 +116,7 @@ def _shown(verdict: Verdict) -> Sequence[ActorFidelity]:
 
 def _sync_figures(verdict: Verdict) -> list[Figure]:
     found = verdict.sync_dub
-    meaning = "How far the lips run from the sound; within one frame nobody sees it."
+    meaning = "How far the sound is behind the lips (minus: ahead of them); within one frame nobody sees it."
     if found is None:
         return [Figure("Lips and sound", "not measured", "within 1 frame", "unknown", meaning)]
     state: State = "good" if abs(found.offset_frames) <= 1 else "fair" if abs(found.offset_frames) <= 2 else "poor"
