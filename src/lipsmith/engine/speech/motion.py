@@ -25,9 +25,9 @@ DILATIONS = (1, 2, 4, 8, 1, 2)
 REACH = sum(DILATIONS)  # rows on each side that an output row depends on
 _PIECE = 1500  # rows at once: 30 s
 
-# The gate: a row is voice when it is within 38 dB of the speech level and above -62 dB full scale.
-_BELOW_SPEECH_DB = 38.0
-_FLOOR_DB = -62.0
+# The gate: a row is voice when it is within 50 dB of the speech level and above -66 dB full scale.
+_BELOW_SPEECH_DB = 50.0
+_FLOOR_DB = -66.0
 _WINDOW_SECONDS = 0.04
 _OPEN_AHEAD_SECONDS = 0.12  # mouths open before they sound
 _CLOSE_AFTER_SECONDS = 0.14
