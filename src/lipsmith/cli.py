@@ -52,7 +52,8 @@ weights_app = typer.Typer(
 )
 app.add_typer(weights_app, name="weights")
 
-Shot = Annotated[Path, typer.Argument(metavar="SHOT", help="The video file.")]
+# Paths are not `readable` to Typer, for the engine says it better than a usage error does: file_not_readable.
+Shot = Annotated[Path, typer.Argument(metavar="SHOT", readable=False, help="The video file.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else.")]
 Device = Annotated[
     str | None,
@@ -142,11 +143,14 @@ def dub(
     shot: Shot,
     *,
     voice: Annotated[
-        Path | None, typer.Argument(metavar="VOICE", help="A file with the new speech: sound or video.")
+        Path | None, typer.Argument(metavar="VOICE", readable=False, help="A file with the new speech: sound or video.")
     ] = None,
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="OUT", help="The dubbed file to write.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="OUT", readable=False, help="The dubbed file to write.")
+    ],
     model: Annotated[
-        Path | None, typer.Option(metavar="ACTOR", help="What `train` saved; trained on the fly without.")
+        Path | None,
+        typer.Option(metavar="ACTOR", readable=False, help="What `train` saved; trained on the fly without."),
     ] = None,
     actor: Annotated[
         int | None, typer.Option(metavar="N", help="Who speaks VOICE, as `inspect` numbers. Default: the main speaker.")
@@ -160,7 +164,8 @@ def dub(
     ] = None,
     strength: Annotated[float, typer.Option(min=0.0, max=2.0, help="How far the mouth moves; 1 is natural.")] = 1.0,
     report: Annotated[
-        Path | None, typer.Option(metavar="FILE.html", help="Check the dub and write a report about it.")
+        Path | None,
+        typer.Option(metavar="FILE.html", readable=False, help="Check the dub and write a report about it."),
     ] = None,
     device: Device = None,
     as_json: Json = False,
@@ -252,7 +257,9 @@ def _print_dub(terminal: Terminal, result: DubResult, report: Path | None) -> No
 @app.command(epilog=EXIT_CODES)
 def train(
     shot: Shot,
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="ACTOR", help="The actor file to write.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="ACTOR", readable=False, help="The actor file to write.")
+    ],
     actor: Annotated[
         int | None, typer.Option(metavar="N", help="Whom, as `inspect` numbers. Default: the main speaker.")
     ] = None,
@@ -345,9 +352,11 @@ def _language(stream: AudioSpec) -> str:
 
 @app.command(epilog=EXIT_CODES)
 def check(
-    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="The file before.")],
-    dubbed: Annotated[Path, typer.Argument(metavar="DUB", help="The file after.")],
-    report: Annotated[Path | None, typer.Option(metavar="FILE.html", help="Write it as a page as well.")] = None,
+    source: Annotated[Path, typer.Argument(metavar="SOURCE", readable=False, help="The file before.")],
+    dubbed: Annotated[Path, typer.Argument(metavar="DUB", readable=False, help="The file after.")],
+    report: Annotated[
+        Path | None, typer.Option(metavar="FILE.html", readable=False, help="Write it as a page as well.")
+    ] = None,
     device: Device = None,
     as_json: Json = False,
 ) -> None:
@@ -392,9 +401,13 @@ def _print_verdict(terminal: Terminal, verdict: Verdict, page: ModuleType) -> No
 
 @app.command(epilog=EXIT_CODES)
 def demo(
-    folder: Annotated[Path, typer.Option(help="Where source, dub and report go.")] = Path("demo"),
-    video: Annotated[Path | None, typer.Option(help="A shot of your own instead of the made one.")] = None,
-    audio: Annotated[Path | None, typer.Option(help="A voice of your own instead of the free one.")] = None,
+    folder: Annotated[Path, typer.Option(readable=False, help="Where source, dub and report go.")] = Path("demo"),
+    video: Annotated[
+        Path | None, typer.Option(readable=False, help="A shot of your own instead of the made one.")
+    ] = None,
+    audio: Annotated[
+        Path | None, typer.Option(readable=False, help="A voice of your own instead of the free one.")
+    ] = None,
     device: Device = None,
     as_json: Json = False,
 ) -> None:
