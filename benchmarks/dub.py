@@ -28,8 +28,8 @@ CLOSED = 0.03  # face widths
 
 def run() -> None:
     with tempfile.TemporaryDirectory() as folder:
-        rows = [_pair(clips.clip(target), clips.clip(speaker), Path(folder)) for target, speaker in clips.PAIRS]
-        quiet = [_silence(clips.clip(target), Path(folder)) for target in SILENT_TARGETS]
+        rows = [table.said(_pair(clips.clip(target), clips.clip(speaker), Path(folder))) for target, speaker in clips.PAIRS]
+        quiet = [table.said(_silence(clips.clip(target), Path(folder))) for target in SILENT_TARGETS]
     closed = float(np.average([r["closed"] for r in quiet], weights=[r["frames"] for r in quiet]))  # type: ignore[misc]
     summary = {
         "Q4 gap r at lag 0, mean (bar 0.68)": table.mean(rows, "gap_r"),

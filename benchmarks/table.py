@@ -34,6 +34,12 @@ def report(name: str, rows: Sequence[Row], summary: Row) -> None:
     (RESULTS / f"{name}.json").write_text(json.dumps(facts, indent=1, default=_plain) + "\n")
 
 
+def said(row: dict[str, object]) -> dict[str, object]:
+    """The row, told on the way: long benchmarks should show that they live."""
+    print("  ".join(f"{key} {_text(value)}" for key, value in row.items()), flush=True)
+    return row
+
+
 def mean(rows: Sequence[Row], key: str) -> float:
     return float(np.mean([float(row[key]) for row in rows]))  # type: ignore[arg-type]
 

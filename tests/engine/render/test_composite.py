@@ -21,14 +21,23 @@ def test_an_empty_matte_gives_the_plate() -> None:
 def test_another_light_is_taken_out() -> None:
     plate = np.full((80, 100, 3), 120, np.float32)
     face = plate + np.array([20, -8, 5], np.float32)
-    matched = composite.matched(face, plate, a_matte())
+    matched = composite.matched(face, plate, a_matte(), 255)
     assert np.abs(matched - plate).max() < 1.5
+
+
+def test_a_finger_beside_the_mouth_does_not_tint_the_chin() -> None:
+    plate = np.full((80, 100, 3), 120, np.float32)
+    face = plate.copy()
+    plate[:, :30] = [200, 90, 160]
+    matched = composite.matched(face, plate, a_matte(), 255)
+    inside = a_matte() > 0.9
+    assert np.abs(matched[inside] - 120).max() < 3
 
 
 def test_detail_survives_matching() -> None:
     detail = np.random.default_rng(0).normal(0, 10, (80, 100, 3)).astype(np.float32)
     plate = np.full((80, 100, 3), 120, np.float32)
-    matched = composite.matched(plate + detail, plate, a_matte())
+    matched = composite.matched(plate + detail, plate, a_matte(), 255)
     inside = a_matte() > 0.9
     assert np.corrcoef(matched[inside].ravel(), detail[inside].ravel())[0, 1] > 0.95
 

@@ -19,6 +19,7 @@ _DEPTH_WEIGHT, _CHIN_WEIGHT = 0.3, 0.5  # depth is guessed by the mesh; the chin
 _GAP_WEIGHT, _WIDTH_WEIGHT = 6.0, 3.0  # opening and width must survive the projection
 _REGULAR = 0.05
 _BEYOND = 0.15  # how far past his own widest the actor may be taken, in parts of his range
+_SHUT_PERCENTILE = 4  # of his gaps: the mouth at rest is shut like this, in the shape of his closed quarter
 _CHUNK = 256  # frames projected at once
 
 _GAIN_RANGE = (0.6, 1.6)
@@ -45,10 +46,12 @@ def calibrate(points: np.ndarray, rest: np.ndarray) -> Calibration:
     causes = np.stack([gap - gap.mean(), width - width.mean()], 1)
     gram = causes.T @ causes + 1e-4 * len(points) * np.diag([1e-2, 1e-2])
     slopes = np.linalg.solve(gram, causes.T @ flat).reshape(2, len(mouth.MOUTH), 3)
+    opening = _unit(slopes[0], mouth.gap)
+    rest = rest + min(0.0, float(np.percentile(gap, _SHUT_PERCENTILE)) - float(mouth.gap(rest))) * opening
     return Calibration(
         rest.astype(np.float32),
         gain,
-        _unit(slopes[0], mouth.gap),
+        opening,
         _unit(slopes[1], mouth.width),
         (float(np.percentile(gap, 0.5)), float(np.percentile(gap, 99.5))),
         (float(np.percentile(width, 0.5)), float(np.percentile(width, 99.5))),

@@ -49,6 +49,10 @@ class Index:
     def __len__(self) -> int:
         return len(self.indices)
 
+    def tone_at(self, frame_indices: np.ndarray) -> np.ndarray:
+        """(T, 3) mean code around the mouth at frames of the same footage, between its library frames."""
+        return np.stack([np.interp(frame_indices, self.indices, part) for part in self.tone.T], 1)
+
     def follows(self) -> np.ndarray:
         """(S - 1,) True where row i + 1 is the very next frame after row i."""
         return np.diff(self.indices) == 1

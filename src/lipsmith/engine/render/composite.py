@@ -23,6 +23,8 @@ _LIPS = slice(0, 20)
 _FEATHER = 0.10  # of the face width, inwards from the outline
 _EDGE = 0.05  # of the face width, from the crop's border: there the warp is at rest
 _MATCH_SIZE = 72  # pixels of the longer side at which light is compared
+_OUTLIER = np.array([0.12, 0.06, 0.06], np.float32)  # of the full code: differences of this size are other things
+_MOST = np.array([0.14, 0.035, 0.035], np.float32)  # of the full code: as far as light is matched
 _MATCH_REACH = 0.16  # of the crop: how far a difference on the ring reaches
 
 
@@ -59,19 +61,24 @@ def _smooth_step(x: np.ndarray) -> np.ndarray:
     return x * x * (3 - 2 * x)
 
 
-def matched(face: np.ndarray, plate: np.ndarray, matte: np.ndarray) -> np.ndarray:
-    """(h, w, 3) float32 `face` in the light of `plate`, compared around the matte."""
+def matched(face: np.ndarray, plate: np.ndarray, matte: np.ndarray, full: int) -> np.ndarray:
+    """(h, w, 3) float32 `face` in the light of `plate`, compared around the matte. `full`: largest code.
+
+    What differs far more than light does (a finger, a collar, a microphone on one side only) does not count, and no
+    difference is followed beyond what light does within a shot: a tinted chin is worse than a dim one.
+    """
     height, width = matte.shape
     scale = _MATCH_SIZE / max(height, width)
     size = (max(8, round(width * scale)), max(8, round(height * scale)))
     difference = cv2.resize(plate - face, size, interpolation=cv2.INTER_AREA)
     small = cv2.resize(matte, size, interpolation=cv2.INTER_AREA)
     near = cv2.dilate((small > 0.02).astype(np.uint8), np.ones((9, 9), np.uint8))
-    ring = (1 - small) ** 2 * near * (small < 0.6)
+    alike = np.exp(-np.square(difference / (full * _OUTLIER)).sum(-1))
+    ring = (1 - small) ** 2 * near * (small < 0.6) * alike
     sigma = _MATCH_REACH * max(size)
     total = cv2.GaussianBlur(difference * ring[..., None], (0, 0), sigma)
     weight = cv2.GaussianBlur(ring, (0, 0), sigma)[..., None]
-    low = total / (weight + 1e-4)
+    low = np.clip(total / (weight + 1e-3), -full * _MOST, full * _MOST)
     return face + cv2.resize(low, (width, height), interpolation=cv2.INTER_LINEAR)
 
 

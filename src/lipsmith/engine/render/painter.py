@@ -68,7 +68,7 @@ class Painter:
         shown = mattes(goal, height, width, unit, inner)
         below = sample(plate, warp.back_to(here, held=True))
         face, least = self._face(warp, layers)
-        face = matched(face, below, shown.face)
+        face = matched(face, below, shown.face, self._full)
         mixed = joined(below, face, shown.face * np.float32(min(1.0, 2 * weight)))
         codes = np.clip(np.rint(mixed), 0, self._full).astype(plate.dtype)
         return Painted(codes, shown.edit * np.float32(min(1.0, 4 * weight)), least)

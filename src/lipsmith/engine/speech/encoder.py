@@ -17,7 +17,6 @@ from torch import Tensor
 SAMPLE_RATE = 16_000  # Hz
 HOP = 320  # samples between hidden states: 20 ms
 MEL_HOP = 160  # samples between mel rows: 10 ms
-MEL_BANDS = 80
 CHANNELS = 144
 _STFT_HALF = 200  # samples reflected at both ends
 _HEADS = 4
@@ -62,7 +61,7 @@ def read_package(path: Path) -> dict[str, np.ndarray]:
 class SpeechEncoder(torch.nn.Module):
     """Hidden states of the first `blocks` conformer blocks. Frozen."""
 
-    def __init__(self, path: Path, blocks: int = 2) -> None:
+    def __init__(self, path: Path, blocks: int) -> None:
         super().__init__()
         weights = read_package(path)
         self._keep("real", weights["stft_real_kernel"])
@@ -76,23 +75,26 @@ class SpeechEncoder(torch.nn.Module):
         self.register_buffer(name, torch.from_numpy(values.copy()))
 
     def log_mel(self, waveform: Tensor) -> Tensor:
-        """(B, N) samples in [-1, 1] -> (B, 1 + N // 160, 80) natural log of mel power."""
+        """(B, N) samples in [-1, 1] -> (B, 1 + N // 160, 80 bands) natural log of mel power."""
         padded = F.pad(waveform[:, None], (_STFT_HALF, _STFT_HALF), mode="reflect")
         real = F.conv1d(padded, self.real, stride=MEL_HOP)
         imaginary = F.conv1d(padded, self.imaginary, stride=MEL_HOP)
         power = (real.square() + imaginary.square()).transpose(1, 2)
         return torch.log((power @ self.mel).clamp_min(1e-10))
 
-    def forward(self, waveform: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """(B, N) samples -> log-mel (B, 2T, 80) and one (B, T, 144) per block."""
-        mel = self.log_mel(waveform)
-        stem = F.conv1d(mel.transpose(1, 2), self.stem_weight, self.stem_bias, stride=2, padding=1)
+    @property
+    def device(self) -> torch.device:
+        return self.mel.device
+
+    def forward(self, waveform: Tensor) -> list[Tensor]:
+        """(B, N) samples -> one (B, T, 144) per block, T = 1 + N // 320."""
+        stem = F.conv1d(self.log_mel(waveform).transpose(1, 2), self.stem_weight, self.stem_bias, stride=2, padding=1)
         hidden = F.gelu(stem).transpose(1, 2)  # (B, T, 144)
         states = []
         for block in self.blocks:
             hidden = block(hidden)
             states.append(hidden)
-        return mel, states
+        return states
 
 
 class _Block(torch.nn.Module):

@@ -1,8 +1,8 @@
 """What the motion model and the sync scorer hear: one row every 20 ms.
 
-Takes a `Waveform`, gives `SpeechFeatures`: hidden states of the encoder's blocks 1 and 2 (144 each), then two
-consecutive log-mel rows (2 x 80). Linear regression to the lip gap, speakers left out: MFCC 0.53, log-mel 0.54,
-block 2 0.73. Rows stand on the sound's own clock, not on video frames, so that any frame rate reads the same features.
+Takes a `Waveform`, gives `SpeechFeatures`: hidden states of the encoder's blocks 1 to 3 (144 each). Linear regression to
+the lip gap, speakers left out: MFCC 0.53, log-mel 0.54, block 2 0.73; log-mel beside the hidden states made unseen
+speakers worse (docs/log.md). Rows stand on the sound's own clock, not on video frames, so that any frame rate reads the same features.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ import numpy as np
 import torch
 
 from lipsmith.engine.speech.audio import SAMPLE_RATE, Waveform
-from lipsmith.engine.speech.encoder import CHANNELS, HOP, MEL_BANDS, SpeechEncoder
+from lipsmith.engine.speech.encoder import CHANNELS, HOP, SpeechEncoder
 from lipsmith.weights import WeightStore
 
 ROWS_PER_SECOND = SAMPLE_RATE // HOP  # 50
-SIZE = 2 * CHANNELS + 2 * MEL_BANDS  # 448
+BLOCKS = 3
+SIZE = BLOCKS * CHANNELS  # 432
 _PIECE_SECONDS = 8  # with context of 2 s each side: within the 12 s the encoder was trained on
 _CONTEXT_SECONDS = 2
 
@@ -26,7 +27,7 @@ _CONTEXT_SECONDS = 2
 class SpeechFeatures:
     """Row k describes the sound around time k / 50 s."""
 
-    values: np.ndarray  # (T, 448) float32
+    values: np.ndarray  # (T, 432) float32
 
     def __len__(self) -> int:
         return len(self.values)
@@ -34,7 +35,7 @@ class SpeechFeatures:
 
 def load_encoder(store: WeightStore, device: torch.device) -> SpeechEncoder:
     """The encoder as `extract` needs it. Raises WeightsError."""
-    return SpeechEncoder(store.path("speech_encoder")).eval().to(device)
+    return SpeechEncoder(store.path("speech_encoder"), BLOCKS).eval().to(device)
 
 
 def extract(waveform: Waveform, encoder: SpeechEncoder) -> SpeechFeatures:
@@ -52,10 +53,6 @@ def extract(waveform: Waveform, encoder: SpeechEncoder) -> SpeechFeatures:
 
 
 def _piece(waveform: Waveform, encoder: SpeechEncoder) -> np.ndarray:
-    device = encoder.mel.device
     with torch.inference_mode():
-        mel, states = encoder(torch.from_numpy(waveform.samples)[None].to(device))
-    hidden = torch.cat(states[:2], -1)[0]  # (T, 288)
-    pairs = mel[0, : 2 * (mel.shape[1] // 2)].reshape(-1, 2 * MEL_BANDS)
-    length = min(len(hidden), len(pairs))
-    return torch.cat([hidden[:length], pairs[:length]], -1).cpu().numpy()
+        states = encoder(torch.from_numpy(waveform.samples)[None].to(encoder.device))
+    return torch.cat(states, -1)[0].cpu().numpy()

@@ -35,9 +35,9 @@ _GLIDE_SECONDS = 0.16  # natural fall to the rest pose
 
 
 class MotionNet(nn.Module):
-    """(B, 448, T) standardised features -> (B, K, T) mouth coefficients."""
+    """(B, 432, T) standardised features -> (B, K, T) mouth coefficients."""
 
-    def __init__(self, outputs: int, width: int = 128, dropout: float = 0.0) -> None:
+    def __init__(self, outputs: int, width: int = 96, dropout: float = 0.0) -> None:
         super().__init__()
         self.inward = nn.Conv1d(SIZE, width, 1)
         self.steps = nn.ModuleList(nn.Conv1d(width, width, 3, padding=d, dilation=d) for d in DILATIONS)
@@ -55,7 +55,7 @@ class MotionNet(nn.Module):
 
 @dataclass(frozen=True)
 class Standard:
-    """How features are brought to zero mean and unit deviation: (448,) each."""
+    """How features are brought to zero mean and unit deviation: (432,) each."""
 
     mean: np.ndarray
     deviation: np.ndarray
