@@ -1,7 +1,7 @@
 """Q4, Q5, Q7, Q8: the whole chain on files. Unseen voices into unseen targets, and digital silence.
 
-The dubbed file is tracked from nothing and compared with the real speaker of the voice (Q4: correlation of the inner gap
-at lag 0, after the speaker's own offset is corrected, and the lag of best fit); silence: share of frames with a gap
+The dubbed file is tracked from nothing and compared with the real speaker of the voice (Q4: correlation of the inner
+gap at lag 0, after the speaker's own offset is corrected, and the lag of best fit); silence: share of frames with a gap
 below 3 % of the face width (Q5); sharpness and jerk come from the judge (Q7, Q8), which knows nothing of the renderer.
 """
 
@@ -22,13 +22,22 @@ from lipsmith.engine.media.probe import probe
 from lipsmith.engine.quality import conformance
 from lipsmith.engine.quality.fidelity import judge
 
-SILENT_TARGETS = ("latentsync_woman", "hdtf_bobmenendez", "vretalk_woman_red", "opendubbing", "mead_W015", "hdtf_katiehill")
+SILENT_TARGETS = (
+    "latentsync_woman",
+    "hdtf_bobmenendez",
+    "vretalk_woman_red",
+    "opendubbing",
+    "mead_W015",
+    "hdtf_katiehill",
+)
 CLOSED = 0.03  # face widths
 
 
 def run() -> None:
     with tempfile.TemporaryDirectory() as folder:
-        rows = [table.said(_pair(clips.clip(target), clips.clip(speaker), Path(folder))) for target, speaker in clips.PAIRS]
+        rows = [
+            table.said(_pair(clips.clip(target), clips.clip(speaker), Path(folder))) for target, speaker in clips.PAIRS
+        ]
         quiet = [table.said(_silence(clips.clip(target), Path(folder))) for target in SILENT_TARGETS]
     closed = float(np.average([r["closed"] for r in quiet], weights=[r["frames"] for r in quiet]))  # type: ignore[misc]
     summary = {
@@ -78,7 +87,12 @@ def _silence(target: Path, folder: Path) -> dict[str, object]:
     out = folder / f"quiet{target.suffix}"
     dub(target, out, DubOptions((VoiceFor(voice),)), store=talker.store())
     seen, _ = _openings(out)
-    return {"target": target.name[:24], "voice": "digital silence", "frames": len(seen), "closed": float((seen < CLOSED).mean())}
+    return {
+        "target": target.name[:24],
+        "voice": "digital silence",
+        "frames": len(seen),
+        "closed": float((seen < CLOSED).mean()),
+    }
 
 
 def _openings(path: Path) -> tuple[np.ndarray, np.ndarray]:

@@ -3,8 +3,8 @@
     python training/motion.py CLIPS [CLIPS ...] [--held-out FILE] [--development FILE] [--skip FILE]
 
 Writes engine/mouth_basis.npz, engine/speech/motion.npz, engine/quality/sync.npz and docs/motion-card.json. Speakers of
-the held-out list are never read; those of the development list choose the recipe, then join the training. About 15 minutes on two
-cores for 10 minutes of clips.
+the held-out list are never read; those of the development list choose the recipe, then join the training. About 15 minutes on
+two cores for 10 minutes of clips.
 """
 
 from __future__ import annotations
@@ -229,15 +229,24 @@ def evaluate(
 
 def _save(nets: list[motion.MotionNet], standard: motion.Standard, spread: np.ndarray) -> None:
     stored = {
-        f"net{i}.{name}": value.numpy().astype(np.float16) for i, net in enumerate(nets) for name, value in net.state_dict().items()
+        f"net{i}.{name}": value.numpy().astype(np.float16)
+        for i, net in enumerate(nets)
+        for name, value in net.state_dict().items()
     }
     np.savez_compressed(
         ENGINE / "speech/motion.npz",
-        nets=len(nets), outputs=COEFFICIENTS, spread=spread, mean=standard.mean, deviation=standard.deviation, **stored,
+        nets=len(nets),
+        outputs=COEFFICIENTS,
+        spread=spread,
+        mean=standard.mean,
+        deviation=standard.deviation,
+        **stored,
     )
 
 
-def _card(learned: list[Example], judges: list[Example], dropped: list[str], figures: dict, arguments: argparse.Namespace) -> None:
+def _card(
+    learned: list[Example], judges: list[Example], dropped: list[str], figures: dict, arguments: argparse.Namespace
+) -> None:
     def minutes(examples: list[Example]) -> float:
         return round(sum(e.talker.waveform.seconds for e in examples) / 60, 1)
 
@@ -247,7 +256,9 @@ def _card(learned: list[Example], judges: list[Example], dropped: list[str], fig
         "dropped_because_sound_does_not_fit": dropped,
         "development": sorted(e.talker.name for e in judges),
         "development_figures": figures,
-        "augmented_copies": COPIES, "steps": arguments.steps, "nets": arguments.nets,
+        "augmented_copies": COPIES,
+        "steps": arguments.steps,
+        "nets": arguments.nets,
     }
     (ROOT / "docs/motion-card.json").write_text(json.dumps(card, indent=1) + "\n")
 

@@ -1,10 +1,10 @@
 """The story: prepare, train, render. Files in, files out; no algorithm of its own.
 
-    shot  -> look -> people            (footage)
-    voice -> features -> motion -> MouthPath            (speech)
-    person -> library, calibration                      (actor)
-    MouthPath + person -> target -> retrieval -> paint  (render)
-    frames, voice, source -> the same file, speaking it (media)
+shot  -> look -> people            (footage)
+voice -> features -> motion -> MouthPath            (speech)
+person -> library, calibration                      (actor)
+MouthPath + person -> target -> retrieval -> paint  (render)
+frames, voice, source -> the same file, speaking it (media)
 """
 
 from __future__ import annotations
@@ -191,9 +191,7 @@ def dub(
         nets = Nets(store, where)
         voices = [(voice, audio.load(voice.path)) for voice in options.voices]  # unreadable ones fail before the work
         with watch.stage("prepare"):
-            seen = footages.look(
-                shot, store=store, nets=nets, device=where, threads=options.threads, progress=progress
-            )
+            seen = footages.look(shot, store=store, nets=nets, device=where, threads=options.threads, progress=progress)
         spans = clock.parse_ranges(options.ranges, seen.video)
         cast = [(seen.person(voice.actor), voice, waveform) for voice, waveform in voices]
         if len({person.actor for person, *_ in cast}) < len(cast):
@@ -336,9 +334,7 @@ def _missed(seen: Footage, spans: tuple[Span, ...], dubbed: set[int]) -> int:
     return sum(i not in dubbed for i in wanted)
 
 
-def _warnings(
-    seen: Footage, cast: list[tuple[Person, VoiceFor, audio.Waveform]], dubbed: set[int]
-) -> tuple[str, ...]:
+def _warnings(seen: Footage, cast: list[tuple[Person, VoiceFor, audio.Waveform]], dubbed: set[int]) -> tuple[str, ...]:
     told = list(seen.spec.warnings)
     length = seen.video.duration_seconds_from_content
     for person, voice, waveform in cast:
@@ -348,7 +344,9 @@ def _warnings(
         elif waveform.seconds > length + _LENGTH_TOLERANCE_SECONDS:
             told.append(f"{voice.path.name} is {waveform.seconds - length:.1f} s longer than the video and was cut.")
         elif waveform.seconds < length - _LENGTH_TOLERANCE_SECONDS:
-            told.append(f"{voice.path.name} ends {length - waveform.seconds:.1f} s before the video; the mouth rests then.")
+            told.append(
+                f"{voice.path.name} ends {length - waveform.seconds:.1f} s before the video; the mouth rests then."
+            )
     if not dubbed:
         told.append("No frame was dubbed: no dubbed actor is near and frontal enough anywhere.")
     return tuple(dict.fromkeys(told))
@@ -377,7 +375,7 @@ def _require_distinct(options: DubOptions) -> None:
 
 @contextmanager
 def _bounded(threads: int) -> Iterator[None]:
-    """Torch gets `threads`; the matrix library one, since its spinning threads starve the codecs (20-50 times slower)."""
+    """Torch gets `threads`; the matrix library one: its spinning threads starve the codecs (20-50 times slower)."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:

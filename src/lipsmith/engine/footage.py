@@ -74,7 +74,9 @@ class Footage:
             if person.actor == actor:
                 return person
         known = ", ".join(str(person.actor) for person in self.people)
-        raise UnknownActor(f"{self.spec.path} shows no actor {actor}; it shows {known} (`lipsmith inspect` lists them).")
+        raise UnknownActor(
+            f"{self.spec.path} shows no actor {actor}; it shows {known} (`lipsmith inspect` lists them)."
+        )
 
 
 def look(
@@ -87,13 +89,13 @@ def look(
     tracking = watch(spec, nets, threads=threads, progress=progress, stage="prepare")
     heard = _hear(spec, video, store, device)
     least = max(1, _LEAST_SHARE * len(tracking.pts))
-    people = tuple(
-        _person(track, tracking.pts, video, heard) for track in tracking.tracks if len(track) >= least
-    )
+    people = tuple(_person(track, tracking.pts, video, heard) for track in tracking.tracks if len(track) >= least)
     return Footage(spec, video, tracking.pts, tracking.cuts, people)
 
 
-def _hear(spec: MediaSpec, video: VideoSpec, store: WeightStore, device: torch.device) -> features.SpeechFeatures | None:
+def _hear(
+    spec: MediaSpec, video: VideoSpec, store: WeightStore, device: torch.device
+) -> features.SpeechFeatures | None:
     """The source's own sound from the first frame on, or None where there is none worth listening to."""
     if not spec.audio:
         return None
@@ -106,9 +108,7 @@ def _hear(spec: MediaSpec, video: VideoSpec, store: WeightStore, device: torch.d
     return None if waveform.silent else features.extract(waveform, features.load_encoder(store, device))
 
 
-def _person(
-    track: FaceTrack, pts: np.ndarray, video: VideoSpec, heard: features.SpeechFeatures | None
-) -> Person:
+def _person(track: FaceTrack, pts: np.ndarray, video: VideoSpec, heard: features.SpeechFeatures | None) -> Person:
     measured = measure(track)
     seconds = (pts[measured.indices] - pts[0]) * float(video.time_base)
     offset = sync.NOTHING if heard is None else sync.score(heard, measured, seconds)

@@ -42,8 +42,8 @@ _FACING = np.array(
     ]
 )
 
-# Standard deviation of the inner gap, face widths, that generic motion is given in: training scales every speaker to it,
-# an actor's calibration scales it back to him. The mean of 66 talkers was 0.035.
+# Standard deviation of the inner gap, face widths, that generic motion is given in: training scales every speaker to
+# it, an actor's calibration scales it back to him. The mean of 66 talkers was 0.035.
 UNIT_GAP_DEVIATION = 0.035
 
 BASIS_FILE = Path(__file__).with_name("mouth_basis.npz")

@@ -48,3 +48,15 @@ def test_the_edit_falls_to_nothing_at_the_crops_border_only_within_the_picture()
     assert made.edit[0].max() == 0 and made.edit[:, 0].max() == 0 and made.edit[:, -1].max() == 0
     assert made.edit[-1, 50] == 1
     assert made.edit[40, 50] == 1
+
+
+def test_a_hand_in_one_layer_only_is_the_plates_business() -> None:
+    plate = np.full((80, 100, 3), 120, np.float32)
+    face = plate.copy()
+    face[50:, 55:] = [220, 120, 120]
+    core = np.zeros((80, 100), np.float32)
+    matte = composite.without_strangers(np.ones((80, 100), np.float32), core, face, plate, 255)
+    assert matte[65:, 75:].max() < 0.05
+    assert matte[:40, :45].min() > 0.95
+    core[42:, 47:] = 1  # unless it is the mouth itself
+    assert composite.without_strangers(np.ones((80, 100), np.float32), core, face, plate, 255).min() > 0.9

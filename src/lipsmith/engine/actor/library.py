@@ -18,6 +18,7 @@ from lipsmith.engine import mouth
 from lipsmith.engine.faces.align import Placement
 from lipsmith.engine.faces.measure import Measured
 from lipsmith.engine.media.frame import Box
+from lipsmith.errors import BadActorFile
 
 MAX_FRAMES = 1000  # 40 s at 25 fps: more adds little and costs disk
 _RUN = 25  # frames kept together, so that retrieval can follow real movement
@@ -147,7 +148,10 @@ class Library:
         """The pixels of one library frame."""
         if row not in self._cache:
             packed = np.frombuffer(self._archive.read(_entry_name(row)), np.uint8)
-            self._cache[row] = cv2.imdecode(packed, cv2.IMREAD_UNCHANGED)
+            codes = cv2.imdecode(packed, cv2.IMREAD_UNCHANGED)
+            if codes is None:
+                raise BadActorFile(f"mouth {row} of the actor file cannot be read; train the actor again.")
+            self._cache[row] = codes
             if len(self._cache) > _CACHE:
                 self._cache.popitem(last=False)
         self._cache.move_to_end(row)

@@ -73,7 +73,7 @@ def _mean_face(landmarks: np.ndarray) -> np.ndarray:
 
 
 def _similarity(source: np.ndarray, goal: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Best scale (N,), rotation (N, 3, 3), shift (N, 3) with goal = scale * source @ rotation + shift (Umeyama 1991)."""
+    """Scale (N,), rotation (N, 3, 3), shift (N, 3) with goal = scale * source @ rotation + shift (Umeyama 1991)."""
     mean_s, mean_g = source.mean(1), goal.mean(1)
     from_mean, to_mean = source - mean_s[:, None], goal - mean_g[:, None]
     u, s, vt = np.linalg.svd(from_mean.transpose(0, 2, 1) @ to_mean)

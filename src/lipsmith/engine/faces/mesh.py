@@ -1,7 +1,7 @@
 """478 landmarks of a face: MediaPipe's mesh with attention, batched.
 
-Takes pictures with the `Region` of one face each, gives points in the picture's pixels. Knows nothing of time: smoothing
-is `track`'s. Only the attention mesh closes the lips (plain mesh: an inner gap of 0.024 eye distances on closed mouths,
+Takes pictures with the `Region` of one face each, gives points in the picture's pixels. Knows nothing of time:
+smoothing is `track`'s. Only the attention mesh closes the lips (plain mesh: an inner gap of 0.024 eye distances on closed mouths,
 this one 0.003).
 """
 

@@ -1,7 +1,7 @@
 """Are lips and sound together? Offset and confidence from the file alone.
 
-Takes speech features and measured mouths, gives by how much the sound is late and how sure that is. A linear map, fitted
-by `training/motion.py`, says from the speech what opening and width to expect; the lag of best correlation with the
+Takes speech features and measured mouths, gives by how much the sound is late and how sure that is. A linear map,
+fitted by `training/motion.py`, says from the speech what opening and width to expect; the lag of best correlation with the
 mouths that are seen is the offset. Knows neither motion model nor renderer.
 """
 
@@ -27,7 +27,7 @@ SCORER_FILE = Path(__file__).with_name("sync.npz")
 SEARCH_SECONDS = 0.6  # +-15 frames at 25 fps
 STEP_SECONDS = 0.01
 _SPREAD = (-4, -2, 0, 2, 4)  # rows of context
-_HIDDEN = slice(0, 288)
+_HIDDEN = slice(0, 288)  # blocks 1 and 2
 _RIDGE = 1e4
 _LEAST_ROWS = 20
 
@@ -126,9 +126,7 @@ def measure_sync(
     if not spec.audio:
         raise NoAudioStream(f"{path} has no audio stream: there is no sound to compare the lips with.")
     start = float(video.start_pts * video.time_base)
-    waveform = audio.gather(
-        decode.audio(path, spec.audio[0].stream_index, audio.SAMPLE_RATE, origin_seconds=start)
-    )
+    waveform = audio.gather(decode.audio(path, spec.audio[0].stream_index, audio.SAMPLE_RATE, origin_seconds=start))
     where = torch_device(device)
     tracking = watch(spec, Nets(store, where), threads=threads, progress=progress, stage="sync")
     if not tracking.tracks:
@@ -136,9 +134,7 @@ def measure_sync(
     measured = measure(tracking.tracks[0])
     seconds = tracking.pts[measured.indices] * float(video.time_base) - start
     found = score(features.extract(waveform, features.load_encoder(store, where)), measured, seconds)
-    return SyncReport(
-        found.frames(float(video.frame_rate)), found.offset_seconds, found.correlation, found.confidence
-    )
+    return SyncReport(found.frames(float(video.frame_rate)), found.offset_seconds, found.correlation, found.confidence)
 
 
 def score(heard: SpeechFeatures, measured: Measured, seconds: np.ndarray) -> Offset:

@@ -25,6 +25,8 @@ _EDGE = 0.05  # of the face width, from the crop's border: there the warp is at 
 _MATCH_SIZE = 72  # pixels of the longer side at which light is compared
 _OUTLIER = np.array([0.12, 0.06, 0.06], np.float32)  # of the full code: differences of this size are other things
 _MOST = np.array([0.14, 0.035, 0.035], np.float32)  # of the full code: as far as light is matched
+_STRANGE = np.array([0.11, 0.05, 0.05], np.float32)  # of the full code: from once to twice this, skin becomes a hand
+_CORE = 0.05  # of the face width, around the lips: always the actor's own mouth
 _MATCH_REACH = 0.16  # of the crop: how far a difference on the ring reaches
 
 
@@ -33,17 +35,22 @@ class Mattes:
     """Both float32 (h, w) in [0, 1]."""
 
     face: np.ndarray  # where the actor's own lower face is shown
+    core: np.ndarray  # the lips and a little around, where it must be shown
     edit: np.ndarray  # where anything may change
 
 
 def mattes(wanted: np.ndarray, height: int, width: int, unit: float, inner: tuple[bool, bool, bool, bool]) -> Mattes:
-    """For (P, 2) wanted points in a crop. `inner`: which sides (left, top, right, bottom) are not the picture's edge."""
+    """For (P, 2) wanted points in a crop. `inner`: which sides (left, top, right, bottom) lie within the picture."""
     outline = np.round(wanted[_OUTLINE] * 8).astype(np.int32)
     mask = np.zeros((height, width), np.uint8)
     cv2.fillPoly(mask, [outline], 255, lineType=cv2.LINE_AA, shift=3)
     depth = cv2.distanceTransform((mask > 127).astype(np.uint8), cv2.DIST_L2, 3)
     face = _smooth_step(depth / (_FEATHER * unit))
-    return Mattes(face, _edge(height, width, _EDGE * unit, inner))
+    lips = np.zeros((height, width), np.uint8)
+    cv2.fillPoly(lips, [np.round(wanted[_LIPS] * 8).astype(np.int32)], 255, lineType=cv2.LINE_AA, shift=3)
+    away = cv2.distanceTransform((lips < 128).astype(np.uint8), cv2.DIST_L2, 3)
+    core = 1 - _smooth_step((away - _CORE * unit) / (_CORE * unit))
+    return Mattes(face, core, _edge(height, width, _EDGE * unit, inner))
 
 
 def _edge(height: int, width: int, reach: float, inner: tuple[bool, bool, bool, bool]) -> np.ndarray:
@@ -80,6 +87,23 @@ def matched(face: np.ndarray, plate: np.ndarray, matte: np.ndarray, full: int) -
     weight = cv2.GaussianBlur(ring, (0, 0), sigma)[..., None]
     low = np.clip(total / (weight + 1e-3), -full * _MOST, full * _MOST)
     return face + cv2.resize(low, (width, height), interpolation=cv2.INTER_LINEAR)
+
+
+def without_strangers(
+    matte: np.ndarray, core: np.ndarray, face: np.ndarray, plate: np.ndarray, full: int
+) -> np.ndarray:
+    """The matte without what only one layer shows: a hand, a microphone, a collar.
+
+    Beside the lips (`core`, (h, w) in [0, 1]) both layers are skin in the same light and differ little. Where they
+    differ much, one of them shows something else, and the plate knows better which.
+    """
+    height, width = matte.shape
+    scale = _MATCH_SIZE / max(height, width)
+    size = (max(8, round(width * scale)), max(8, round(height * scale)))
+    difference = cv2.resize(face - plate, size, interpolation=cv2.INTER_AREA) / (full * _STRANGE)
+    strange = _smooth_step(np.sqrt(np.square(difference).sum(-1)) - 1)
+    strange = cv2.GaussianBlur(cv2.dilate(strange, np.ones((3, 3), np.uint8)), (0, 0), 1.0)
+    return matte * np.maximum(core, 1 - cv2.resize(strange, (width, height), interpolation=cv2.INTER_LINEAR))
 
 
 def joined(plate: np.ndarray, face: np.ndarray, matte: np.ndarray) -> np.ndarray:

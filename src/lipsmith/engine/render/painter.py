@@ -13,7 +13,7 @@ import numpy as np
 from lipsmith.engine import mouth
 from lipsmith.engine.actor.library import Library, crop_box
 from lipsmith.engine.media.frame import Box
-from lipsmith.engine.render.composite import joined, matched, mattes
+from lipsmith.engine.render.composite import joined, matched, mattes, without_strangers
 from lipsmith.engine.render.warp import Warp, sample
 
 LEAST_AREA = 0.02  # below, the warp counts as folding
@@ -69,7 +69,8 @@ class Painter:
         below = sample(plate, warp.back_to(here, held=True))
         face, least = self._face(warp, layers)
         face = matched(face, below, shown.face, self._full)
-        mixed = joined(below, face, shown.face * np.float32(min(1.0, 2 * weight)))
+        matte = without_strangers(shown.face, shown.core, face, below, self._full)
+        mixed = joined(below, face, matte * np.float32(min(1.0, 2 * weight)))
         codes = np.clip(np.rint(mixed), 0, self._full).astype(plate.dtype)
         return Painted(codes, shown.edit * np.float32(min(1.0, 4 * weight)), least)
 

@@ -1,6 +1,6 @@
 """The actor performs: decoded frames in, the same frames with new mouths out, in order and a few at a time.
 
-Takes a `Part` per actor (target, path through his library, painter) and yields every frame, edited where a part says so.
+Takes a `Part` per actor (target, path through his library, painter) and yields every frame, edited where one says so.
 Every painted mouth is looked at again with the landmark net. One that folds or is not where it was wanted is painted
 from the next-best mouths of the library, then with a gentler target; what is worst is counted, never hidden.
 """

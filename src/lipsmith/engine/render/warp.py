@@ -2,8 +2,8 @@
 
 Takes points where things should be and, for each layer, where they are; gives backward maps for `cv2.remap`. Since
 every layer goes to the same wanted points, the spline's matrix is solved once and each layer is only another right-hand
-side (Bookstein 1989; kernel r^2 log r). The spline is evaluated on a grid that is fine at the lips and coarse elsewhere,
-then interpolated.
+side (Bookstein 1989; kernel r^2 log r). The spline is evaluated on a grid that is fine at the lips and coarse
+elsewhere, then interpolated.
 """
 
 from __future__ import annotations

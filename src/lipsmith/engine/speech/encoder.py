@@ -61,6 +61,12 @@ def read_package(path: Path) -> dict[str, np.ndarray]:
 class SpeechEncoder(torch.nn.Module):
     """Hidden states of the first `blocks` conformer blocks. Frozen."""
 
+    real: Tensor
+    imaginary: Tensor
+    mel: Tensor
+    stem_weight: Tensor
+    stem_bias: Tensor
+
     def __init__(self, path: Path, blocks: int) -> None:
         super().__init__()
         weights = read_package(path)
@@ -99,6 +105,9 @@ class SpeechEncoder(torch.nn.Module):
 
 class _Block(torch.nn.Module):
     """Half feed-forward, self-attention, convolution, half feed-forward, norm."""
+
+    conv_depth_weight: Tensor
+    conv_depth_bias: Tensor
 
     def __init__(self, weights: dict[str, np.ndarray], number: int) -> None:
         super().__init__()

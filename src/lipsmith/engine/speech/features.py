@@ -1,8 +1,9 @@
 """What the motion model and the sync scorer hear: one row every 20 ms.
 
-Takes a `Waveform`, gives `SpeechFeatures`: hidden states of the encoder's blocks 1 to 3 (144 each). Linear regression to
-the lip gap, speakers left out: MFCC 0.53, log-mel 0.54, block 2 0.73; log-mel beside the hidden states made unseen
-speakers worse (docs/log.md). Rows stand on the sound's own clock, not on video frames, so that any frame rate reads the same features.
+Takes a `Waveform`, gives `SpeechFeatures`: hidden states of the encoder's blocks 1 to 3 (144 each). Linear regression
+to the lip gap, speakers left out: MFCC 0.53, log-mel 0.54, block 2 0.73; log-mel beside the hidden states made unseen
+speakers worse (docs/log.md). Rows stand on the sound's own clock, not on video frames, so that any frame rate
+reads the same features.
 """
 
 from __future__ import annotations

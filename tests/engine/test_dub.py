@@ -1,0 +1,161 @@
+"""The whole engine on a real talker: what is edited, what is not, and what comes out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+
+import torch
+
+from lipsmith.engine import dub as story
+from lipsmith.engine import footage, mouth
+from lipsmith.engine.actor import calibration, model
+from lipsmith.engine.dub import DubOptions, VoiceFor
+from lipsmith.engine.faces.measure import measure
+from lipsmith.engine.faces.track import Nets, track_faces
+from lipsmith.engine.media import decode
+from lipsmith.engine.media.clock import Span
+from lipsmith.engine.media.probe import probe
+from lipsmith.engine.progress import silent
+from lipsmith.engine.quality import conformance
+from lipsmith.engine.render.performance import Performance
+from lipsmith.errors import BadRange, OutputNotWritable, RequestError, UnknownActor
+from lipsmith.weights import WeightStore
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def shot(clips: Path) -> Path:
+    return clips / "video/hdtf_woman_256_10s.mp4"
+
+
+@pytest.fixture(scope="module")
+def voice(clips: Path) -> Path:
+    return clips / "audio/es_dreamtalk1.wav"
+
+
+@pytest.fixture(scope="module")
+def seen(shot: Path, store: WeightStore) -> footage.Footage:
+    return footage.look(shot, store=store, nets=Nets(store, CPU), device=CPU, threads=2, progress=silent)
+
+
+@pytest.fixture(scope="module")
+def actor_file(seen: footage.Footage, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("actor") / "woman.lipsmith"
+    model.train(seen.main.measured, decode.frames(seen.spec), seen.video, out, footage="woman", actor=1)
+    return out
+
+
+def planes(frame: object) -> list[bytes]:
+    return [bytes(plane) for plane in frame.picture.planes]  # type: ignore[attr-defined]
+
+
+def test_only_the_span_is_edited_and_only_around_the_mouth(
+    seen: footage.Footage, actor_file: Path, store: WeightStore
+) -> None:
+    with model.load(actor_file) as actor:
+        wide = np.repeat((actor.calibration.rest + 0.06 * actor.calibration.opening)[None], len(seen.pts), 0)
+        parts = story.cast_parts(seen, seen.main, actor, wide, (Span(1.0, 2.0),))
+        performance = Performance(seen.video, Nets(store, CPU).mesh, parts)
+        for before, after in zip(decode.frames(seen.spec), performance.play(decode.frames(seen.spec)), strict=True):
+            if before.index not in performance.tally.dubbed:
+                assert planes(before) == planes(after)
+            if before.index > 60:
+                break
+            difference = np.abs(decode.rgb(before).astype(int) - decode.rgb(after)).max(-1)
+            rows = np.flatnonzero(seen.main.measured.indices == before.index)
+            scale = float(seen.main.measured.placement.scale[rows[0]])
+            center = seen.main.track.landmarks[rows[0], 13, :2]
+            y, x = np.nonzero(difference)
+            assert len(x) == 0 or np.hypot(x - center[0], y - center[1]).max() < 1.2 * scale
+    assert performance.tally.dubbed == set(range(25, 50))
+
+
+def test_the_mouth_is_where_it_was_wanted(seen: footage.Footage, actor_file: Path, store: WeightStore) -> None:
+    """A mouth that opens and shuts twice a second, tracked again."""
+    nets = Nets(store, CPU)
+    with model.load(actor_file) as actor:
+        amount = 0.5 - 0.5 * np.cos(2 * np.pi * 2 * seen.seconds)
+        low, high = actor.calibration.gap_range
+        wanted = actor.calibration.rest + (amount * (high - low))[:, None, None] * actor.calibration.opening
+        performance = Performance(seen.video, nets.mesh, story.cast_parts(seen, seen.main, actor, wanted))
+        from lipsmith.engine.faces.track import Look, Tracker
+
+        tracker = Tracker(nets.detector, nets.mesh, frame_rate=25.0)
+        for frame in performance.play(decode.frames(seen.spec)):
+            tracker.push(Look(frame.index, decode.rgb(frame)))
+            if frame.index == 99:
+                break
+    again = measure(tracker.finish()[0])
+    assert np.corrcoef(mouth.gap(again.points), amount[again.indices])[0, 1] > 0.93
+
+
+def test_an_actor_comes_back_from_his_file_as_he_was(actor_file: Path, seen: footage.Footage) -> None:
+    with model.load(actor_file) as actor:
+        assert actor.provenance.frames == len(actor.library.index)
+        entry = actor.library.entry(10)
+        assert entry.codes.dtype == np.uint8
+        remade = calibration.calibrate(actor.library.index.points, actor.calibration.rest)
+        assert np.allclose(remade.opening, actor.calibration.opening)
+
+
+def test_a_dub_is_the_same_file_and_the_mouth_has_changed(
+    shot: Path, voice: Path, store: WeightStore, tmp_path: Path, actor_file: Path
+) -> None:
+    out = tmp_path / "dub.mp4"
+    result = story.dub(shot, out, DubOptions((VoiceFor(voice),)), store=store, model=actor_file)
+    assert [d for d in conformance.compare(shot, out) if not d.explained] == []
+    assert result.frames_dubbed == result.frames_total
+    before, after = (measure(track_faces(probe(path), store=store)[0]).gap() for path in (shot, out))
+    assert abs(np.corrcoef(before, after)[0, 1]) < 0.6
+    assert after[-60:].max() < 0.03  # the voice ends after 4.5 s: he rests
+
+
+def test_silence_rests_the_mouth_with_a_warning(clips: Path, store: WeightStore, tmp_path: Path) -> None:
+    out = tmp_path / "quiet.mpg"
+    shot = clips / "video/grid_sbia1a_3s.mpg"
+    silence = clips / "audio/empty_3s.mp3"
+    result = story.dub(shot, out, DubOptions((VoiceFor(silence),)), store=store)
+    assert any("no speech" in warning for warning in result.warnings)
+    gap = measure(track_faces(probe(out), store=store)[0]).gap()
+    assert (gap < 0.03).mean() > 0.95
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"ranges": ("8-99",)}, BadRange),
+        ({"ranges": ("2-1",)}, BadRange),
+    ],
+)
+def test_what_does_not_fit_is_refused(
+    options: dict[str, tuple[str, ...]],
+    error: type[Exception],
+    shot: Path,
+    voice: Path,
+    store: WeightStore,
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(error):
+        story.dub(shot, tmp_path / "x.mp4", DubOptions((VoiceFor(voice),), **options), store=store)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_unknown_actor_is_named(shot: Path, voice: Path, store: WeightStore, tmp_path: Path) -> None:
+    with pytest.raises(UnknownActor, match="shows no actor 7; it shows 1"):
+        story.dub(shot, tmp_path / "x.mp4", DubOptions((VoiceFor(voice, 7),)), store=store)
+
+
+def test_the_source_is_never_overwritten(shot: Path, voice: Path, store: WeightStore) -> None:
+    with pytest.raises(OutputNotWritable, match="the source itself"):
+        story.dub(shot, shot, DubOptions((VoiceFor(voice),)), store=store)
+
+
+def test_a_dub_needs_a_voice(shot: Path, store: WeightStore, tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match="nothing to say"):
+        story.dub(shot, tmp_path / "x.mp4", DubOptions(()), store=store)
