@@ -5,7 +5,10 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 
+from benchmarks import table
+
 ALL = ("motion", "render", "dub", "speed")
 
 for name in sys.argv[1:] or ALL:
     import_module(f"benchmarks.{name}").run()
+table.write_page(ALL)

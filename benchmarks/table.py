@@ -34,6 +34,27 @@ def report(name: str, rows: Sequence[Row], summary: Row) -> None:
     (RESULTS / f"{name}.json").write_text(json.dumps(facts, indent=1, default=_plain) + "\n")
 
 
+def write_page(names: Sequence[str]) -> None:
+    """RESULTS.md of the JSON files: every summary, then every row."""
+    parts = ["# Results\n\nWritten by `python -m benchmarks`; what each figure means stands at the top of its module.\n"]
+    for name in names:
+        path = RESULTS / f"{name}.json"
+        if path.exists():
+            parts.append(_section(json.loads(path.read_text())))
+    (RESULTS.parent / "RESULTS.md").write_text("\n".join(parts))
+
+
+def _section(facts: dict[str, object]) -> str:
+    summary, rows = facts["summary"], facts["rows"]
+    assert isinstance(summary, dict) and isinstance(rows, list)
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    lines = [f"## {facts['benchmark']}\n\n{facts['date']}, {facts['machine']}\n"]
+    lines += [f"- {key}: **{_text(value)}**" for key, value in summary.items()]
+    lines += ["", "| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
+    lines += ["| " + " | ".join(_text(row.get(column, "")) for column in columns) + " |" for row in rows]
+    return "\n".join(lines) + "\n"
+
+
 def said(row: dict[str, object]) -> dict[str, object]:
     """The row, told on the way: long benchmarks should show that they live."""
     print("  ".join(f"{key} {_text(value)}" for key, value in row.items()), flush=True)

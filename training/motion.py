@@ -3,8 +3,8 @@
     python training/motion.py CLIPS [CLIPS ...] [--held-out FILE] [--development FILE] [--skip FILE]
 
 Writes engine/mouth_basis.npz, engine/speech/motion.npz, engine/quality/sync.npz and docs/motion-card.json. Speakers of
-the held-out list are never read; those of the development list choose the recipe, then join the training. About 15 minutes on
-two cores for 10 minutes of clips.
+the held-out list are never read; those of the development list choose the recipe, then join the training. About 15
+minutes on two cores for 10 minutes of clips.
 """
 
 from __future__ import annotations

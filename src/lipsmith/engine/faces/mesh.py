@@ -1,8 +1,8 @@
 """478 landmarks of a face: MediaPipe's mesh with attention, batched.
 
 Takes pictures with the `Region` of one face each, gives points in the picture's pixels. Knows nothing of time:
-smoothing is `track`'s. Only the attention mesh closes the lips (plain mesh: an inner gap of 0.024 eye distances on closed mouths,
-this one 0.003).
+smoothing is `track`'s. Only the attention mesh closes the lips (plain mesh: an inner gap of 0.024 eye distances on
+closed mouths, this one 0.003).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Are lips and sound together? Offset and confidence from the file alone.
 
 Takes speech features and measured mouths, gives by how much the sound is late and how sure that is. A linear map,
-fitted by `training/motion.py`, says from the speech what opening and width to expect; the lag of best correlation with the
-mouths that are seen is the offset. Knows neither motion model nor renderer.
+fitted by `training/motion.py`, says from the speech what opening and width to expect; the lag of best correlation
+with the mouths that are seen is the offset. Knows neither motion model nor renderer.
 """
 
 from __future__ import annotations
