@@ -36,7 +36,9 @@ def report(name: str, rows: Sequence[Row], summary: Row) -> None:
 
 def write_page(names: Sequence[str]) -> None:
     """RESULTS.md of the JSON files: every summary, then every row."""
-    parts = ["# Results\n\nWritten by `python -m benchmarks`; what each figure means stands at the top of its module.\n"]
+    parts = [
+        "# Results\n\nWritten by `python -m benchmarks`; what each figure means stands at the top of its module.\n"
+    ]
     for name in names:
         path = RESULTS / f"{name}.json"
         if path.exists():

@@ -26,7 +26,7 @@ _MID_LIPS = (11,12,15,16,72,73,74,76,77,85,86,89,90,96,180,179,302,303,304,306,3
 LOWER_FACE = tuple(dict.fromkeys((*mouth.MOUTH, *_MID_LIPS, *JAW, *_CHEEKS)))
 AT_LOWER = {point: i for i, point in enumerate(LOWER_FACE)}
 
-MIN_FACE_WIDTH_PIXELS = 60.0  # below, lips are too few pixels to be replaced well
+MIN_FACE_WIDTH_PIXELS = 56.0  # below, lips are too few pixels to be replaced well
 MAX_YAW_DEGREES = 48.0  # beyond, half the mouth is hidden and the mesh guesses it
 MIN_PRESENCE = 0.7
 _CLOSED_PERCENTILE = 25
@@ -55,10 +55,19 @@ def measure(track: FaceTrack) -> Measured:
     """What the mouth of `track` did in each of its frames."""
     placement = place(track.landmarks)
     lower = placement.to_own(track.landmarks[:, LOWER_FACE]).astype(np.float32)
-    near = placement.scale >= MIN_FACE_WIDTH_PIXELS
+    near = _near(placement.scale, track.shot)
     frontal = np.abs(placement.yaw_degrees()) <= MAX_YAW_DEGREES
     certain = track.presence >= MIN_PRESENCE
     return Measured(track.indices, track.shot, lower[:, : len(mouth.MOUTH)], lower, placement, near & frontal & certain)
+
+
+def _near(widths: np.ndarray, shot: np.ndarray) -> np.ndarray:
+    """(N,) True in shots whose usual face is wide enough: a size around the limit must not switch a dub on and off."""
+    near = np.zeros(len(widths), bool)
+    for number in np.unique(shot):
+        rows = shot == number
+        near[rows] = np.median(widths[rows]) >= MIN_FACE_WIDTH_PIXELS
+    return near & (widths >= 0.7 * MIN_FACE_WIDTH_PIXELS)
 
 
 def closed_mouth(points: np.ndarray) -> np.ndarray:

@@ -16,7 +16,7 @@ from lipsmith.engine.media.frame import Box
 from lipsmith.engine.render.composite import joined, matched, mattes, without_strangers
 from lipsmith.engine.render.warp import Warp, sample
 
-LEAST_AREA = 0.02  # below, the warp counts as folding
+LEAST_AREA = 0.004  # below, the warp counts as folding
 
 
 @dataclass(frozen=True)
