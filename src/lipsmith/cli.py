@@ -71,7 +71,8 @@ def main() -> NoReturn:
 def run(arguments: list[str]) -> int:
     """Run one command line; the exit code. Every failure ends here, as one sentence."""
     terminal = Terminal(as_json="--json" in arguments)
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGTERM, signal.SIGINT):  # a shell's background jobs start with SIGINT ignored
+        signal.signal(number, _interrupt)
     try:
         code = app(arguments, prog_name="lipsmith", standalone_mode=False) or 0
     except LipsmithError as error:
@@ -96,7 +97,7 @@ def run(arguments: list[str]) -> int:
 
 
 def _interrupt(signal_number: int, frame: FrameType | None) -> NoReturn:
-    """SIGTERM ends a command as Ctrl-C does: every `finally` runs, temporary files go."""
+    """SIGTERM and Ctrl-C end a command alike: every `finally` runs, temporary files go."""
     raise KeyboardInterrupt
 
 

@@ -199,6 +199,7 @@ def dub(
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lipsmith-")))
         parts: list[Part] = []
         gains: list[float] = []
+        speaking: list[bool] = []
         speech = Speech(store, where)
         for person, _voice, waveform in cast:
             with watch.stage("train"):
@@ -207,6 +208,7 @@ def dub(
                 path = speech.path(waveform, seen.seconds)
                 wanted = calibration.wanted(path, MouthBasis.load(), actor_model.calibration, options.strength)
                 parts += cast_parts(seen, person, actor_model, wanted, spans)
+                speaking.append(bool(np.abs(path.coefficients).max(initial=0.0) > 0))
                 gains.append(actor_model.calibration.gain)
         performance = Performance(seen.video, nets.mesh, tuple(parts))
         with watch.stage("render"):
@@ -228,7 +230,7 @@ def dub(
         frames_retried=tally.retried,
         frames_softened=tally.softened,
         actors=tuple(person.actor for person, *_ in cast),
-        warnings=_warnings(seen, cast, tally.dubbed),
+        warnings=_warnings(seen, cast, speaking, tally.dubbed),
         differences=report.differences,
         stage_seconds=watch.seconds,
         details={
@@ -334,12 +336,17 @@ def _missed(seen: Footage, spans: tuple[Span, ...], dubbed: set[int]) -> int:
     return sum(i not in dubbed for i in wanted)
 
 
-def _warnings(seen: Footage, cast: list[tuple[Person, VoiceFor, audio.Waveform]], dubbed: set[int]) -> tuple[str, ...]:
+def _warnings(
+    seen: Footage,
+    cast: list[tuple[Person, VoiceFor, audio.Waveform]],
+    speaking: list[bool],
+    dubbed: set[int],
+) -> tuple[str, ...]:
     told = list(seen.spec.warnings)
     length = seen.video.duration_seconds_from_content
-    for person, voice, waveform in cast:
+    for (person, voice, waveform), speaks in zip(cast, speaking, strict=True):
         told += footages.notes(person)
-        if motion.gate(waveform).max(initial=0.0) < 0.5:
+        if not speaks:
             told.append(f"{voice.path.name} holds no speech: the mouth rests.")
         elif waveform.seconds > length + _LENGTH_TOLERANCE_SECONDS:
             told.append(f"{voice.path.name} is {waveform.seconds - length:.1f} s longer than the video and was cut.")

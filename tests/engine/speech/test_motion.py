@@ -20,34 +20,50 @@ def voice(seconds: float, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).normal(0, 0.1, round(seconds * SAMPLE_RATE)).astype(np.float32)
 
 
-def test_silence_shuts_the_gate_and_voice_opens_it() -> None:
+def heard(spoken: list[float] | np.ndarray) -> SpeechFeatures:
+    values = np.zeros((len(spoken), SIZE), np.float32)
+    return SpeechFeatures(values, np.asarray(spoken, np.float32))
+
+
+def phonemes(rows: int, first: int, last: int) -> SpeechFeatures:
+    """A phoneme every 100 ms between two rows."""
+    spoken = np.zeros(rows)
+    spoken[first:last:5] = 0.9
+    return heard(spoken)
+
+
+def test_silence_shuts_the_gate_and_speech_opens_it() -> None:
     quiet = np.zeros(SAMPLE_RATE, np.float32)
-    gate = motion.gate(Waveform(np.concatenate([quiet, voice(1), quiet])))
+    gate = motion.gate(Waveform(np.concatenate([quiet, voice(1), quiet])), phonemes(151, 50, 100))
     assert gate[:35].max() == 0
     assert gate[55:95].min() == pytest.approx(1)
     assert gate[-30:].max() == 0
 
 
 def test_the_gate_opens_before_the_sound() -> None:
-    gate = motion.gate(Waveform(np.concatenate([np.zeros(SAMPLE_RATE, np.float32), voice(1)])))
+    gate = motion.gate(Waveform(np.concatenate([np.zeros(SAMPLE_RATE, np.float32), voice(1)])), phonemes(101, 50, 100))
     assert gate[50] > 0.9
 
 
+def test_loud_noise_without_phonemes_leaves_the_gate_shut() -> None:
+    assert motion.gate(Waveform(voice(2)), heard(np.zeros(101))).max() == 0
+
+
 def test_no_sound_no_gate() -> None:
-    assert len(motion.gate(Waveform(np.zeros(0, np.float32)))) == 1
-    assert motion.gate(Waveform(np.zeros(16000, np.float32))).max() == 0
+    assert motion.gate(Waveform(np.zeros(16000, np.float32)), phonemes(51, 0, 51)).max() == 0
 
 
 def test_an_answer_does_not_depend_on_what_is_far_away(model: motion.MotionModel) -> None:
     values = np.random.default_rng(0).normal(size=(4000, SIZE)).astype(np.float32)
-    whole = model.coefficients(SpeechFeatures(values))
-    part = model.coefficients(SpeechFeatures(values[1000:2000]))
+    whole = model.coefficients(SpeechFeatures(values, np.zeros(4000, np.float32)))
+    part = model.coefficients(SpeechFeatures(values[1000:2000], np.zeros(1000, np.float32)))
     reach = motion.REACH
     assert np.allclose(whole[1000 + reach : 2000 - reach], part[reach:-reach], atol=1e-4)
 
 
 def test_the_mouth_rests_in_silence_and_after_the_voice(model: motion.MotionModel) -> None:
     waveform = Waveform(np.zeros(SAMPLE_RATE, np.float32))
-    features = SpeechFeatures(np.random.default_rng(0).normal(size=(51, SIZE)).astype(np.float32))
+    values = np.random.default_rng(0).normal(size=(51, SIZE)).astype(np.float32)
+    features = SpeechFeatures(values, np.ones(51, np.float32))
     path = motion.speak(waveform, features, model, np.linspace(0, 3, 75))
     assert np.abs(path.coefficients).max() == 0

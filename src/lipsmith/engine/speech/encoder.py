@@ -1,4 +1,4 @@
-"""The phoneme conformer of hama 1.7.0 (Apache-2.0) in torch: waveform in, hidden states every 20 ms out.
+"""The phoneme conformer of hama 1.7.0 (Apache-2.0) in torch: waveform in, hidden states and phonemes every 20 ms out.
 
 Four conformer blocks (Gulati et al. 2020) of 144 channels over 80 log-mel bands, trained with CTC on 191 IPA tokens.
 Knows no file and no video; `features` cuts long sound into pieces for it.
@@ -21,6 +21,8 @@ CHANNELS = 144
 _STFT_HALF = 200  # samples reflected at both ends
 _HEADS = 4
 _BLOCKS = 4
+PHONEMES = 191
+BLANK = 190  # CTC's "nothing new": the last token
 _CONV_HALF = 15  # half of the depthwise kernel of 31
 
 # Names that the exporter gave to folded constants: first matrix of each block, and first convolution.
@@ -59,15 +61,17 @@ def read_package(path: Path) -> dict[str, np.ndarray]:
 
 
 class SpeechEncoder(torch.nn.Module):
-    """Hidden states of the first `blocks` conformer blocks. Frozen."""
+    """Four conformer blocks and the phoneme layer. Frozen."""
 
     real: Tensor
     imaginary: Tensor
     mel: Tensor
     stem_weight: Tensor
     stem_bias: Tensor
+    phoneme_weight: Tensor
+    phoneme_bias: Tensor
 
-    def __init__(self, path: Path, blocks: int) -> None:
+    def __init__(self, path: Path) -> None:
         super().__init__()
         weights = read_package(path)
         self._keep("real", weights["stft_real_kernel"])
@@ -75,7 +79,9 @@ class SpeechEncoder(torch.nn.Module):
         self._keep("mel", weights["mel_fb"])
         self._keep("stem_weight", weights["onnx::Conv_801"])
         self._keep("stem_bias", weights["onnx::Conv_802"])
-        self.blocks = torch.nn.ModuleList(_Block(weights, i) for i in range(blocks))
+        self._keep("phoneme_weight", weights["acoustic_model.model.proj.weight"][..., 0])
+        self._keep("phoneme_bias", weights["acoustic_model.model.proj.bias"])
+        self.blocks = torch.nn.ModuleList(_Block(weights, i) for i in range(_BLOCKS))
 
     def _keep(self, name: str, values: np.ndarray) -> None:
         self.register_buffer(name, torch.from_numpy(values.copy()))
@@ -92,15 +98,15 @@ class SpeechEncoder(torch.nn.Module):
     def device(self) -> torch.device:
         return self.mel.device
 
-    def forward(self, waveform: Tensor) -> list[Tensor]:
-        """(B, N) samples -> one (B, T, 144) per block, T = 1 + N // 320."""
+    def forward(self, waveform: Tensor) -> tuple[list[Tensor], Tensor]:
+        """(B, N) samples -> (B, T, 144) of each block, and (B, T, 191) phoneme probabilities; T = 1 + N // 320."""
         stem = F.conv1d(self.log_mel(waveform).transpose(1, 2), self.stem_weight, self.stem_bias, stride=2, padding=1)
         hidden = F.gelu(stem).transpose(1, 2)  # (B, T, 144)
         states = []
         for block in self.blocks:
             hidden = block(hidden)
             states.append(hidden)
-        return states
+        return states, F.softmax(F.linear(hidden, self.phoneme_weight, self.phoneme_bias), -1)
 
 
 class _Block(torch.nn.Module):

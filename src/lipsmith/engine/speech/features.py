@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from lipsmith.engine.speech.audio import SAMPLE_RATE, Waveform
-from lipsmith.engine.speech.encoder import CHANNELS, HOP, SpeechEncoder
+from lipsmith.engine.speech.encoder import BLANK, CHANNELS, HOP, SpeechEncoder
 from lipsmith.weights import WeightStore
 
 ROWS_PER_SECOND = SAMPLE_RATE // HOP  # 50
@@ -29,6 +29,7 @@ class SpeechFeatures:
     """Row k describes the sound around time k / 50 s."""
 
     values: np.ndarray  # (T, 432) float32
+    spoken: np.ndarray  # (T,) float32 in [0, 1]: how surely a phoneme is heard just here (CTC: peaks, not plateaus)
 
     def __len__(self) -> int:
         return len(self.values)
@@ -36,24 +37,26 @@ class SpeechFeatures:
 
 def load_encoder(store: WeightStore, device: torch.device) -> SpeechEncoder:
     """The encoder as `extract` needs it. Raises WeightsError."""
-    return SpeechEncoder(store.path("speech_encoder"), BLOCKS).eval().to(device)
+    return SpeechEncoder(store.path("speech_encoder")).eval().to(device)
 
 
 def extract(waveform: Waveform, encoder: SpeechEncoder) -> SpeechFeatures:
     """Features of the whole sound, made piece by piece on a fixed grid: memory for one piece, whatever the length."""
     rows = len(waveform.samples) // HOP + 1
-    out = np.empty((rows, SIZE), np.float32)
+    values, spoken = np.empty((rows, SIZE), np.float32), np.empty(rows, np.float32)
     step = _PIECE_SECONDS * ROWS_PER_SECOND
     for first in range(0, rows, step):
         last = min(first + step, rows)
         lead = min(first, _CONTEXT_SECONDS * ROWS_PER_SECOND)
         start_seconds = (first - lead) / ROWS_PER_SECOND
         piece = waveform.cut(start_seconds, start_seconds + lead / ROWS_PER_SECOND + _PIECE_SECONDS + _CONTEXT_SECONDS)
-        out[first:last] = _piece(piece, encoder)[lead : lead + last - first]
-    return SpeechFeatures(out)
+        kept = slice(lead, lead + last - first)
+        states, phonemes = _piece(piece, encoder)
+        values[first:last], spoken[first:last] = states[kept], 1 - phonemes[kept, BLANK]
+    return SpeechFeatures(values, spoken)
 
 
-def _piece(waveform: Waveform, encoder: SpeechEncoder) -> np.ndarray:
+def _piece(waveform: Waveform, encoder: SpeechEncoder) -> tuple[np.ndarray, np.ndarray]:
     with torch.inference_mode():
-        states = encoder(torch.from_numpy(waveform.samples)[None].to(encoder.device))
-    return torch.cat(states, -1)[0].cpu().numpy()
+        states, phonemes = encoder(torch.from_numpy(waveform.samples)[None].to(encoder.device))
+    return torch.cat(states[:BLOCKS], -1)[0].cpu().numpy(), phonemes[0].cpu().numpy()

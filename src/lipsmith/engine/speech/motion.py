@@ -25,10 +25,12 @@ DILATIONS = (1, 2, 4, 8, 1, 2)
 REACH = sum(DILATIONS)  # rows on each side that an output row depends on
 _PIECE = 1500  # rows at once: 30 s
 
-# The gate: a row is voice when it is within 50 dB of the speech level and above -66 dB full scale.
+# The gate: a row is loud when it is within 50 dB of the speech level and above -66 dB full scale.
 _BELOW_SPEECH_DB = 50.0
 _FLOOR_DB = -66.0
 _WINDOW_SECONDS = 0.04
+_HEARD = 0.4  # certainty of a phoneme
+_PHONEME_AHEAD_SECONDS, _PHONEME_AFTER_SECONDS = 0.3, 0.3  # a phoneme fills the time around its peak
 _OPEN_AHEAD_SECONDS = 0.12  # mouths open before they sound
 _CLOSE_AFTER_SECONDS = 0.14
 _GLIDE_SECONDS = 0.16  # natural fall to the rest pose
@@ -109,25 +111,32 @@ def loudness(waveform: Waveform) -> np.ndarray:
     return 10 * np.log10(mean + 1e-12)
 
 
-def gate(waveform: Waveform) -> np.ndarray:
-    """(T,) in [0, 1] per feature row: 1 while there is voice, 0 in silence, with a glide between."""
-    level = loudness(waveform)
-    if not len(level):
-        return np.zeros(0, np.float32)
-    speech = float(np.percentile(level, 95))
-    voiced = level > max(speech - _BELOW_SPEECH_DB, _FLOOR_DB)
-    ahead, after = round(_OPEN_AHEAD_SECONDS * ROWS_PER_SECOND), round(_CLOSE_AFTER_SECONDS * ROWS_PER_SECOND)
-    wide = np.convolve(voiced, np.ones(ahead + after + 1), "full")[ahead : ahead + len(voiced)] > 0
-    # `full` shifts by the kernel's reach: row t is open when voice lies in [t - after, t + ahead].
+def gate(waveform: Waveform, features: SpeechFeatures) -> np.ndarray:
+    """(T,) in [0, 1] per feature row: 1 while somebody speaks, 0 in silence, music, noise and laughter.
+
+    A row is open when it is loud enough and a phoneme is heard near it; the encoder hears next to none in anything but
+    speech (per second: 7-13 in speech, 0 in music, laughter and room noise). Ends glide.
+    """
+    level = loudness(waveform)[: len(features)]
+    loud = level > max(float(np.percentile(level, 95)) - _BELOW_SPEECH_DB, _FLOOR_DB)
+    heard = _around(features.spoken > _HEARD, _PHONEME_AHEAD_SECONDS, _PHONEME_AFTER_SECONDS)
+    wide = _around(loud & heard, _OPEN_AHEAD_SECONDS, _CLOSE_AFTER_SECONDS)
     glide = max(3, round(_GLIDE_SECONDS * ROWS_PER_SECOND) | 1)
     window = np.hanning(glide + 2)[1:-1]
     padded = np.pad(wide.astype(np.float64), glide // 2, mode="edge")
     return np.convolve(padded, window / window.sum(), "valid").astype(np.float32)
 
 
+def _around(rows: np.ndarray, ahead_seconds: float, after_seconds: float) -> np.ndarray:
+    """(T,) True within `ahead_seconds` before and `after_seconds` after a True row."""
+    ahead, after = round(ahead_seconds * ROWS_PER_SECOND), round(after_seconds * ROWS_PER_SECOND)
+    spread = np.convolve(rows, np.ones(ahead + after + 1), "full")
+    return spread[ahead : ahead + len(rows)] > 0
+
+
 def speak(waveform: Waveform, features: SpeechFeatures, model: MotionModel, seconds: np.ndarray) -> MouthPath:
     """What a mouth does at (T,) times of the voice; rest before its start, after its end and in silence."""
-    rows = model.coefficients(features) * gate(waveform)[: len(features), None]
+    rows = model.coefficients(features) * gate(waveform, features)[:, None]
     at = np.arange(len(rows)) / ROWS_PER_SECOND
     sampled = [np.interp(seconds, at, column, left=0.0, right=0.0) for column in rows.T]
     return MouthPath(np.stack(sampled, 1).astype(np.float32))
