@@ -87,10 +87,9 @@ def loop(source: Path, out: Path, times: int) -> None:
     """The source's packets written `times` times one after another."""
     with av.open(str(out), "w") as target:
         streams: dict[int, av.stream.Stream] = {}
-        shift = Fraction(0)
+        shift = end = Fraction(0)
         for _ in range(times):
             with av.open(str(source)) as container:
-                length = Fraction(container.duration or 0, av.time_base)
                 for stream in (*container.streams.video[:1], *container.streams.audio[:1]):
                     streams.setdefault(stream.index, target.add_stream_from_template(stream))
                 for packet in container.demux(*(container.streams[i] for i in streams)):
@@ -98,9 +97,10 @@ def loop(source: Path, out: Path, times: int) -> None:
                         continue
                     ticks = round(shift / packet.time_base)
                     packet.pts, packet.dts = packet.pts + ticks, packet.dts + ticks
+                    end = max(end, (max(packet.pts, packet.dts) + (packet.duration or 0)) * packet.time_base)
                     packet.stream = streams[packet.stream.index]
                     target.mux(packet)
-            shift += length
+            shift = end + Fraction(1, 10)  # first packets may be stamped a little before 0
 
 
 if __name__ == "__main__":

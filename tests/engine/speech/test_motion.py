@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from lipsmith.engine import mouth
+from lipsmith.engine.mouth import MouthBasis
 from lipsmith.engine.speech import motion
 from lipsmith.engine.speech.audio import SAMPLE_RATE, Waveform
 from lipsmith.engine.speech.features import SIZE, SpeechFeatures
@@ -22,7 +24,7 @@ def voice(seconds: float, seed: int = 0) -> np.ndarray:
 
 def heard(spoken: list[float] | np.ndarray) -> SpeechFeatures:
     values = np.zeros((len(spoken), SIZE), np.float32)
-    return SpeechFeatures(values, np.asarray(spoken, np.float32))
+    return SpeechFeatures(values, np.asarray(spoken, np.float32), np.zeros(len(spoken), np.float32))
 
 
 def phonemes(rows: int, first: int, last: int) -> SpeechFeatures:
@@ -30,6 +32,25 @@ def phonemes(rows: int, first: int, last: int) -> SpeechFeatures:
     spoken = np.zeros(rows)
     spoken[first:last:5] = 0.9
     return heard(spoken)
+
+
+def test_lips_meet_at_a_p_and_nowhere_else() -> None:
+    basis = MouthBasis.load()
+    opening = mouth.gap(basis.displacements(np.eye(basis.size, dtype=np.float32)))
+    open_mouth = np.repeat((0.05 * opening / (opening @ opening))[None], 60, 0)
+    closing = np.zeros(60)
+    closing[30] = 0.9
+    gap = mouth.gap(basis.displacements(motion.shut(open_mouth, closing, basis)))
+    assert gap[26] < 0.001  # 80 ms before the peak
+    assert gap[:20] == pytest.approx(0.05, abs=1e-4)
+    assert gap[35:] == pytest.approx(0.05, abs=1e-4)
+
+
+def test_a_shut_mouth_is_not_opened_for_a_p() -> None:
+    basis = MouthBasis.load()
+    still = np.zeros((20, basis.size), np.float32)
+    opened = mouth.gap(basis.displacements(motion.shut(still, np.ones(20), basis)))
+    assert opened.max() <= 1e-6
 
 
 def test_silence_shuts_the_gate_and_speech_opens_it() -> None:
@@ -55,8 +76,8 @@ def test_no_sound_no_gate() -> None:
 
 def test_an_answer_does_not_depend_on_what_is_far_away(model: motion.MotionModel) -> None:
     values = np.random.default_rng(0).normal(size=(4000, SIZE)).astype(np.float32)
-    whole = model.coefficients(SpeechFeatures(values, np.zeros(4000, np.float32)))
-    part = model.coefficients(SpeechFeatures(values[1000:2000], np.zeros(1000, np.float32)))
+    whole = model.coefficients(SpeechFeatures(values, *np.zeros((2, 4000), np.float32)))
+    part = model.coefficients(SpeechFeatures(values[1000:2000], *np.zeros((2, 1000), np.float32)))
     reach = motion.REACH
     assert np.allclose(whole[1000 + reach : 2000 - reach], part[reach:-reach], atol=1e-4)
 
@@ -64,6 +85,6 @@ def test_an_answer_does_not_depend_on_what_is_far_away(model: motion.MotionModel
 def test_the_mouth_rests_in_silence_and_after_the_voice(model: motion.MotionModel) -> None:
     waveform = Waveform(np.zeros(SAMPLE_RATE, np.float32))
     values = np.random.default_rng(0).normal(size=(51, SIZE)).astype(np.float32)
-    features = SpeechFeatures(values, np.ones(51, np.float32))
+    features = SpeechFeatures(values, *np.ones((2, 51), np.float32))
     path = motion.speak(waveform, features, model, np.linspace(0, 3, 75))
     assert np.abs(path.coefficients).max() == 0

@@ -29,11 +29,14 @@ from lipsmith.weights import WeightStore
 CHUNK = 8  # frames between detections
 MIN_PRESENCE = 0.5
 _MIN_OVERLAP = 0.2  # of regions, to be the same face in neighbouring looks
-_MAX_FACES = 8
+_MAX_FACES = 5  # per picture, largest first
+_LEAST_SIZE = 0.35  # of the largest face: smaller ones are passers-by, and each costs 6 kB a frame
 _GAP_SECONDS = 2.0  # a face that returns within this time near its place is the same
 _LIKE = 0.5  # signature likeness above which a returning face is the same actor
 _PROGRESS_EVERY = 8  # frames
 _LONGEST_SIDE = 1920  # pixels; larger pictures are looked at scaled down: the nets see 192 of them anyway
+_POINTS_AT_ONCE = 32
+_BLOCK_ROWS = 512
 _SMOOTH_SECONDS = 0.2  # Savitzky-Golay window; order 2 keeps closures of two frames
 
 
@@ -79,10 +82,16 @@ class _Growing:
     last_index: int
     shot: int
     signature: np.ndarray | None = None
-    rows: list[tuple[int, np.ndarray, float, int]] = field(default_factory=list)
+    rows: list[tuple[int, float, int]] = field(default_factory=list)  # frame index, presence, shot
+    blocks: list[np.ndarray] = field(default_factory=list)  # (512, 478, 3) each: landmarks of the rows
 
     def add(self, index: int, points: np.ndarray, presence: float, shot: int) -> None:
-        self.rows.append((index, points, presence, shot))
+        """Copied into a block: thousands of small arrays between pictures would leave the heap full of holes."""
+        place = len(self.rows) % _BLOCK_ROWS
+        if place == 0:
+            self.blocks.append(np.empty((_BLOCK_ROWS, *points.shape), np.float32))
+        self.blocks[-1][place] = points
+        self.rows.append((index, presence, shot))
         self.regions, self.last_index, self.shot = region_of(points), index, shot
 
 
@@ -123,7 +132,7 @@ class Tracker:
         looks, self._waiting = self._waiting, []
         ends = [looks[0], looks[-1]] if len(looks) > 1 else looks
         found = self._detector.detect([look.picture for look in ends], self._rotation)
-        regions = [[d.region for d in detections[:_MAX_FACES]] for detections in found]
+        regions = [_foremost([d.region for d in detections]) for detections in found]
         for start, end in _pair(regions[0], regions[-1]):
             self._follow(looks, start, end)
 
@@ -167,11 +176,11 @@ class Tracker:
         track = FaceTrack(
             number,
             np.array([row[0] for row in face.rows], np.int64),
-            np.stack([row[1] for row in face.rows]),
-            np.array([row[2] for row in face.rows], np.float32),
-            np.array([row[3] for row in face.rows], np.int32),
+            np.concatenate(face.blocks)[: len(face.rows)],
+            np.array([row[1] for row in face.rows], np.float32),
+            np.array([row[2] for row in face.rows], np.int32),
         )
-        face.rows.clear()
+        face.blocks.clear()
         smooth(track, self._frame_rate)
         return track
 
@@ -182,8 +191,17 @@ def smooth(track: FaceTrack, frame_rate: float) -> None:
     for rows in track.segments():
         length = rows.stop - rows.start
         size = min(window, length if length % 2 else length - 1)
-        if size >= 5:
-            track.landmarks[rows] = savgol_filter(track.landmarks[rows], size, 2, axis=0, mode="interp")
+        if size < 5:
+            continue
+        for first in range(0, track.landmarks.shape[1], _POINTS_AT_ONCE):  # the filter works in double precision
+            part = track.landmarks[rows, first : first + _POINTS_AT_ONCE]
+            track.landmarks[rows, first : first + _POINTS_AT_ONCE] = savgol_filter(part, size, 2, axis=0, mode="interp")
+
+
+def _foremost(regions: Sequence[Region]) -> list[Region]:
+    """The largest faces of a picture."""
+    by_size = sorted(regions, key=lambda region: region.size, reverse=True)[:_MAX_FACES]
+    return [region for region in by_size if region.size >= _LEAST_SIZE * by_size[0].size]
 
 
 def _screen_time(face: _Growing) -> int:

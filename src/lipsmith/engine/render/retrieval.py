@@ -15,6 +15,7 @@ from lipsmith.engine import mouth
 from lipsmith.engine.actor.library import Index
 
 CANDIDATES = 48  # per frame
+_CHUNK = 256  # frames compared with the library at once
 _GAP, _WIDTH, _SHAPE = 17.0, 9.0, 1.0  # per face width, squared below
 _POSE, _SIZE = 1.6, 0.5  # per radian-like unit of the rotation matrix; per doubling of the face
 _BLUR = 0.35  # for a frame of no detail, against the library's median
@@ -35,6 +36,10 @@ class Wanted:
     def __len__(self) -> int:
         return len(self.mouths)
 
+    def part(self, rows: slice) -> Wanted:
+        tone = None if self.tone is None else self.tone[rows]
+        return Wanted(self.mouths[rows], self.rotation[rows], self.scale[rows], tone)
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -46,25 +51,37 @@ class Choice:
 
 def retrieve(wanted: Wanted, index: Index) -> Choice:
     """The path of least cost (Viterbi over the best candidates of each frame)."""
-    cost = _unary(wanted, index)
-    count = min(CANDIDATES, len(index))
-    near = np.argpartition(cost, count - 1, axis=1)[:, :count]
-    near = np.take_along_axis(near, np.argsort(np.take_along_axis(cost, near, 1), axis=1), 1)
+    near, cost = _candidates(wanted, index)
+    count = near.shape[1]
     traits = _join_traits(index)
     follows = np.append(index.follows(), False)
-    total = cost[0, near[0]]
-    back = np.zeros((len(wanted), count), int)
+    total = cost[0]
+    back = np.zeros((len(wanted), count), np.int16)
     for t in range(1, len(wanted)):
         joins = _joins(near[t - 1], near[t], traits, follows)  # (previous, next)
         through = total[:, None] + joins
         back[t] = through.argmin(0)
-        total = through[back[t], np.arange(count)] + cost[t, near[t]]
+        total = through[back[t], np.arange(count)] + cost[t]
     rows = np.empty(len(wanted), int)
     at = int(total.argmin())
     for t in range(len(wanted) - 1, -1, -1):
         rows[t] = near[t, at]
         at = int(back[t, at])
     return Choice(rows, near)
+
+
+def _candidates(wanted: Wanted, index: Index) -> tuple[np.ndarray, np.ndarray]:
+    """(T, C) best library rows of each frame, best first, and their costs; a part of the frames at a time."""
+    count = min(CANDIDATES, len(index))
+    rows, costs = [], []
+    for start in range(0, len(wanted), _CHUNK):
+        cost = _unary(wanted.part(slice(start, start + _CHUNK)), index)
+        near = np.argpartition(cost, count - 1, axis=1)[:, :count]
+        kept = np.take_along_axis(cost, near, 1)
+        order = np.argsort(kept, axis=1)
+        rows.append(np.take_along_axis(near, order, 1).astype(np.int32))
+        costs.append(np.take_along_axis(kept, order, 1))
+    return np.concatenate(rows), np.concatenate(costs)
 
 
 def _unary(wanted: Wanted, index: Index) -> np.ndarray:

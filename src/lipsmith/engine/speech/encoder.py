@@ -23,6 +23,8 @@ _HEADS = 4
 _BLOCKS = 4
 PHONEMES = 191
 BLANK = 190  # CTC's "nothing new": the last token
+# Token numbers, from the decoder's list in the same package (g2p_vocab.json).
+CLOSURES = (10, 31, 35, 36, 37, 82)  # b m p pʰ p͈ ɓ: the lips shut
 _CONV_HALF = 15  # half of the depthwise kernel of 31
 
 # Names that the exporter gave to folded constants: first matrix of each block, and first convolution.

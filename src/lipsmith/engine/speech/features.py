@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from lipsmith.engine.speech.audio import SAMPLE_RATE, Waveform
-from lipsmith.engine.speech.encoder import BLANK, CHANNELS, HOP, SpeechEncoder
+from lipsmith.engine.speech.encoder import BLANK, CHANNELS, CLOSURES, HOP, SpeechEncoder
 from lipsmith.weights import WeightStore
 
 ROWS_PER_SECOND = SAMPLE_RATE // HOP  # 50
@@ -30,6 +30,7 @@ class SpeechFeatures:
 
     values: np.ndarray  # (T, 432) float32
     spoken: np.ndarray  # (T,) float32 in [0, 1]: how surely a phoneme is heard just here (CTC: peaks, not plateaus)
+    closing: np.ndarray  # (T,) float32 in [0, 1]: how surely it is a p, b or m
 
     def __len__(self) -> int:
         return len(self.values)
@@ -43,7 +44,8 @@ def load_encoder(store: WeightStore, device: torch.device) -> SpeechEncoder:
 def extract(waveform: Waveform, encoder: SpeechEncoder) -> SpeechFeatures:
     """Features of the whole sound, made piece by piece on a fixed grid: memory for one piece, whatever the length."""
     rows = len(waveform.samples) // HOP + 1
-    values, spoken = np.empty((rows, SIZE), np.float32), np.empty(rows, np.float32)
+    values = np.empty((rows, SIZE), np.float32)
+    spoken, closing = np.empty(rows, np.float32), np.empty(rows, np.float32)
     step = _PIECE_SECONDS * ROWS_PER_SECOND
     for first in range(0, rows, step):
         last = min(first + step, rows)
@@ -52,8 +54,10 @@ def extract(waveform: Waveform, encoder: SpeechEncoder) -> SpeechFeatures:
         piece = waveform.cut(start_seconds, start_seconds + lead / ROWS_PER_SECOND + _PIECE_SECONDS + _CONTEXT_SECONDS)
         kept = slice(lead, lead + last - first)
         states, phonemes = _piece(piece, encoder)
-        values[first:last], spoken[first:last] = states[kept], 1 - phonemes[kept, BLANK]
-    return SpeechFeatures(values, spoken)
+        values[first:last] = states[kept]
+        spoken[first:last] = 1 - phonemes[kept, BLANK]
+        closing[first:last] = phonemes[kept][:, CLOSURES].sum(1)
+    return SpeechFeatures(values, spoken, closing)
 
 
 def _piece(waveform: Waveform, encoder: SpeechEncoder) -> tuple[np.ndarray, np.ndarray]:
