@@ -264,7 +264,7 @@ def cast_parts(
     jaw = targets.learn_jaw(actor.library.index.lower)
     painter = Painter(actor.library, (1 << seen.video.bit_depth) - 1, actor.full)
     schedule = runs(person.measured, seen.seconds, seen.cuts, spans)
-    return tuple(_part(run, person, wanted, actor, jaw, painter, seen.spec.path.name) for run in schedule)
+    return tuple(_part(run, person, wanted, actor, jaw, painter, seen) for run in schedule)
 
 
 def _part(
@@ -274,13 +274,13 @@ def _part(
     actor: model.ActorModel,
     jaw: targets.JawResponse,
     painter: Painter,
-    shot_name: str,
+    seen: Footage,
 ) -> Part:
     """One unbroken run of frames."""
     measured, index = person.measured, actor.library.index
     goal = calibration.project(wanted[measured.indices[run.rows]], index.points, actor.calibration)
-    aimed = targets.aim(measured, run.rows, targets.settled(goal), run.weight, jaw)
-    tone = index.tone_at(aimed.indices) if actor.provenance.footage == shot_name else None
+    aimed = targets.aim(measured, run.rows, targets.settled(goal, float(seen.video.frame_rate)), run.weight, jaw)
+    tone = index.tone_at(aimed.indices) if actor.provenance.footage == seen.spec.path.name else None
     choice = retrieve(Wanted(aimed.mouths, aimed.placement.rotation, aimed.placement.scale, tone), index)
     regions = tuple(region_of(points) for points in person.track.landmarks[run.rows])
     return Part(aimed, choice, painter, regions, index.points)

@@ -19,6 +19,7 @@ def a_track(values: np.ndarray, indices: np.ndarray | None = None, shot: np.ndar
         landmarks,
         np.ones(count, np.float32),
         np.zeros(count, np.int32) if shot is None else shot,
+        landmarks.copy(),
     )
 
 
@@ -51,7 +52,14 @@ def test_smoothing_takes_jitter_out() -> None:
 
 def test_rows_of_a_track_belong_together() -> None:
     with pytest.raises(ValueError, match="one length"):
-        FaceTrack(1, np.arange(3), np.zeros((2, 478, 3), np.float32), np.ones(3), np.zeros(3))
+        FaceTrack(
+            1,
+            np.arange(3),
+            np.zeros((2, 478, 3), np.float32),
+            np.ones(3),
+            np.zeros(3),
+            np.zeros((3, 478, 3), np.float32),
+        )
 
 
 def test_regions_overlap_themselves_wholly_and_strangers_not_at_all() -> None:

@@ -60,3 +60,18 @@ def test_a_hand_in_one_layer_only_is_the_plates_business() -> None:
     assert matte[:40, :45].min() > 0.95
     core[42:, 47:] = 1  # unless it is the mouth itself
     assert composite.without_strangers(np.ones((80, 100), np.float32), core, face, plate, 255).min() > 0.9
+
+
+def test_detail_lost_in_resampling_is_given_back_and_no_more() -> None:
+    import cv2
+
+    sharp = np.random.default_rng(0).uniform(0.3, 0.7, (80, 100)).astype(np.float32)
+    sharp = cv2.GaussianBlur(sharp, (0, 0), 1.0)
+    lips = np.array([[30, 30], [70, 50]], np.float32)
+    part = sharp[30:51, 30:71]
+    energy = float(np.square(cv2.Laplacian(part, cv2.CV_32F)).mean())
+    soft = np.repeat(255 * cv2.GaussianBlur(sharp, (0, 0), 0.5)[..., None], 3, 2)
+    crisp = composite.crisped(soft, energy, lips, 255)[30:51, 30:71, 0] / 255
+    assert 0.8 < np.square(cv2.Laplacian(crisp, cv2.CV_32F)).mean() / energy < 1.5
+    whole = np.repeat(255 * sharp[..., None], 3, 2)
+    assert np.array_equal(composite.crisped(whole, energy / 2, lips, 255), whole)

@@ -18,6 +18,7 @@ def a_face(count: int, usable: np.ndarray | None = None, shot: np.ndarray | None
         np.zeros((count, 51, 3), np.float32),
         np.zeros((count, 60, 3), np.float32),
         placement,
+        np.zeros((count, 60, 3), np.float32),
         np.ones(count, bool) if usable is None else usable,
     )
 

@@ -41,6 +41,7 @@ class Measured:
     points: np.ndarray  # (N, 51, 3) float32: the mouth, face widths, own frame
     lower: np.ndarray  # (N, P, 3) float32: LOWER_FACE, face widths, own frame
     placement: Placement
+    seen: np.ndarray  # (N, P, 3) float32: LOWER_FACE as the net saw it in that very picture, without smoothing
     usable: np.ndarray  # (N,) bool: near, frontal and certain enough to be dubbed or learned from
 
     def __len__(self) -> int:
@@ -55,10 +56,13 @@ def measure(track: FaceTrack) -> Measured:
     """What the mouth of `track` did in each of its frames."""
     placement = place(track.landmarks)
     lower = placement.to_own(track.landmarks[:, LOWER_FACE]).astype(np.float32)
+    seen = placement.to_own(track.raw[:, LOWER_FACE]).astype(np.float32)
     near = _near(placement.scale, track.shot)
     frontal = np.abs(placement.yaw_degrees()) <= MAX_YAW_DEGREES
     certain = track.presence >= MIN_PRESENCE
-    return Measured(track.indices, track.shot, lower[:, : len(mouth.MOUTH)], lower, placement, near & frontal & certain)
+    return Measured(
+        track.indices, track.shot, lower[:, : len(mouth.MOUTH)], lower, placement, seen, near & frontal & certain
+    )
 
 
 def _near(widths: np.ndarray, shot: np.ndarray) -> np.ndarray:

@@ -49,9 +49,10 @@ class FaceTrack:
     landmarks: np.ndarray  # (N, 478, 3) float32, pixels of the coded picture, smoothed
     presence: np.ndarray  # (N,) float32 in [0, 1]
     shot: np.ndarray  # (N,) int32: number of the shot, from 0
+    raw: np.ndarray  # (N, 478, 3) float32, as the net saw each picture by itself: where pixels are to be taken from
 
     def __post_init__(self) -> None:
-        counts = {len(self.indices), len(self.landmarks), len(self.presence), len(self.shot)}
+        counts = {len(self.indices), len(self.landmarks), len(self.raw), len(self.presence), len(self.shot)}
         if len(counts) != 1:
             raise ValueError(f"a track's arrays have one length: {counts = }")
 
@@ -173,12 +174,14 @@ class Tracker:
         return face
 
     def _track(self, number: int, face: _Growing) -> FaceTrack:
+        raw = np.concatenate(face.blocks)[: len(face.rows)]
         track = FaceTrack(
             number,
             np.array([row[0] for row in face.rows], np.int64),
-            np.concatenate(face.blocks)[: len(face.rows)],
+            raw.copy(),
             np.array([row[1] for row in face.rows], np.float32),
             np.array([row[2] for row in face.rows], np.int32),
+            raw,
         )
         face.blocks.clear()
         smooth(track, self._frame_rate)
@@ -295,6 +298,7 @@ def watch(
     if scale < 1:
         for track in tracks:
             np.divide(track.landmarks, scale, out=track.landmarks)
+            np.divide(track.raw, scale, out=track.raw)
     progress(stage, len(stamps), len(stamps))
     return Tracking(tracks, finder.cuts(), np.array(stamps, np.int64))
 

@@ -13,7 +13,7 @@ import numpy as np
 from lipsmith.engine import mouth
 from lipsmith.engine.actor.library import Library, crop_box
 from lipsmith.engine.media.frame import Box
-from lipsmith.engine.render.composite import joined, matched, mattes, without_strangers
+from lipsmith.engine.render.composite import crisped, joined, matched, mattes, without_strangers
 from lipsmith.engine.render.warp import Warp, sample
 
 LEAST_AREA = 0.004  # below, the warp counts as folding
@@ -68,6 +68,8 @@ class Painter:
         shown = mattes(goal, height, width, unit, inner)
         below = sample(plate, warp.back_to(here, held=True))
         face, least = self._face(warp, layers)
+        energy = float(self._library.index.sharpness[layers[0].row])
+        face = crisped(face, energy, goal[: len(mouth.LIPS_OUTER)], self._full)
         face = matched(face, below, shown.face, self._full)
         matte = without_strangers(shown.face, shown.core, face, below, self._full)
         mixed = joined(below, face, matte * np.float32(min(1.0, 2 * weight)))

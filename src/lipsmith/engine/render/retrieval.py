@@ -21,7 +21,7 @@ _POSE, _SIZE = 1.6, 0.5  # per radian-like unit of the rotation matrix; per doub
 _BLUR = 0.35  # for a frame of no detail, against the library's median
 _TONE = 2.0  # per unit of mean code
 _JUMP, _JUMP_POSE = 0.35, 0.5
-_CUT_COST = 0.02  # for any jump at all: runs of real movement look alive
+_CUT_COST = 0.15  # for any jump at all: runs of real movement look alive
 
 
 @dataclass(frozen=True)
