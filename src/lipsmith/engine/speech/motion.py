@@ -31,13 +31,13 @@ _PIECE = 1500  # rows at once: 30 s
 _BELOW_SPEECH_DB = 50.0
 _FLOOR_DB = -66.0
 _WINDOW_SECONDS = 0.04
-_HEARD = 0.4  # certainty of a phoneme
-_PHONEME_AHEAD_SECONDS, _PHONEME_AFTER_SECONDS = 0.3, 0.3  # a phoneme fills the time around its peak
+_HEARD = 0.3  # certainty of a phoneme
+_PHONEME_AHEAD_SECONDS, _PHONEME_AFTER_SECONDS = 0.6, 0.4  # CTC skips phonemes and comes late: bridge the holes
 _OPEN_AHEAD_SECONDS = 0.12  # mouths open before they sound
 _CLOSE_AFTER_SECONDS = 0.14
 _GLIDE_SECONDS = 0.16  # natural fall to the rest pose
 
-_CALM_SECONDS = 0.032  # of smoothing, before closures: the jerk of a calm speaker, at no cost in correlation
+_CALM_SECONDS = 0.02  # of smoothing, before closures: the jerk of a calm speaker, at no cost in correlation
 _CLOSURE = 0.35  # certainty of a p, b or m above which the lips are shut for it
 # CTC's peak comes late: over 465 closures of 53 talkers the lips were shut most 80 ms before it (docs/log.md).
 _SHUT_FIRST_ROW = -7  # of the window below, from the phoneme's peak
