@@ -9,7 +9,6 @@ frames, voice, source -> the same file, speaking it (media)
 
 from __future__ import annotations
 
-import os
 import tempfile
 import time
 from collections.abc import Iterator
@@ -40,7 +39,7 @@ from lipsmith.engine.render.performance import Part, Performance
 from lipsmith.engine.render.retrieval import Wanted, retrieve
 from lipsmith.engine.render.schedule import Run, runs
 from lipsmith.engine.speech import audio, features, motion
-from lipsmith.errors import OutputNotWritable, RequestError
+from lipsmith.errors import RequestError
 from lipsmith.weights import WeightStore
 
 _LENGTH_TOLERANCE_SECONDS = 0.5  # a voice that differs more from the video's length is worth a warning
@@ -154,7 +153,7 @@ def train(
     progress: Progress = silent,
 ) -> TrainResult:
     """Learn one person of a shot. Raises the InputErrors, FaceErrors, UnknownActor, OutputErrors, WeightsError."""
-    _require_place(shot, out)
+    mux.require_place(shot, out)
     watch = _Watch()
     with _bounded(threads):
         where = torch_device(device)
@@ -183,7 +182,7 @@ def dub(
 
     Raises the InputErrors, RequestErrors, FaceErrors, OutputErrors, WeightsError.
     """
-    _require_place(shot, out)
+    mux.require_place(shot, out)
     _require_distinct(options)
     watch = _Watch()
     with _bounded(options.threads), ExitStack() as stack:
@@ -357,19 +356,6 @@ def _warnings(
     if not dubbed:
         told.append("No frame was dubbed: no dubbed actor is near and frontal enough anywhere.")
     return tuple(dict.fromkeys(told))
-
-
-def _require_place(shot: Path, out: Path) -> None:
-    """Raises OutputNotWritable before hours of work rather than after."""
-    folder = out.parent
-    if not folder.is_dir():
-        raise OutputNotWritable(f"{out} cannot be written: the folder {folder} does not exist; create it first.")
-    if not os.access(folder, os.W_OK):
-        raise OutputNotWritable(f"{out} cannot be written: no permission to write in {folder}.")
-    if out.is_dir():
-        raise OutputNotWritable(f"{out} cannot be written: it is a folder.")
-    if out.exists() and shot.exists() and out.samefile(shot):
-        raise OutputNotWritable(f"{out} is the source itself; choose another name.")
 
 
 def _require_distinct(options: DubOptions) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -45,7 +46,7 @@ def frames(spec: MediaSpec, *, threads: int = 2) -> Iterator[Frame]:
         stream = video_stream(container, video.stream_index)
         stream.thread_type = "AUTO"
         stream.thread_count = threads
-        for picture in _pictures(container, stream):
+        for picture in _decoded(container, stream):
             pts = _stamp(picture, last_pts, video)
             picture.pts = pts
             picture.time_base = video.time_base
@@ -97,7 +98,7 @@ def audio(
         raise BrokenMedia(f"{path}: its audio track holds no sound that can be decoded.")
 
 
-def _pictures(container: InputContainer, stream: av.VideoStream) -> Iterator[av.VideoFrame]:
+def _decoded(container: InputContainer, stream: av.VideoStream | av.AudioStream) -> Iterator[Any]:
     """All that decodes; a damaged packet is skipped, a damaged container ends the stream."""
     packets = container.demux(stream)
     while True:
@@ -137,7 +138,7 @@ def _resampled(
     resampler: av.AudioResampler | None = None
     source_format: tuple[int, str] | None = None
     seconds: float | None = None
-    for sound in _sounds(container, stream):
+    for sound in _decoded(container, stream):
         if seconds is None and sound.pts is not None and sound.time_base is not None:
             seconds = float(sound.pts * sound.time_base)
         if resampler is None or source_format != (sound.sample_rate, sound.layout.name):
@@ -150,19 +151,6 @@ def _resampled(
     if resampler is not None:
         for part in resampler.resample(None):
             yield _mixed(part.to_ndarray(), layout), None
-
-
-def _sounds(container: InputContainer, stream: av.AudioStream) -> Iterator[av.AudioFrame]:
-    packets = container.demux(stream)
-    while True:
-        try:
-            yield from next(packets).decode()
-        except StopIteration:
-            return
-        except av.InvalidDataError:
-            continue
-        except av.FFmpegError:
-            return
 
 
 def _resample_layout(sound: av.AudioFrame, layout: str) -> str:

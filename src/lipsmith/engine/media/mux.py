@@ -86,7 +86,7 @@ def rewrite(
     `frames` and the voices raise; then nothing is left behind.
     """
     muxer = muxer_of(out)
-    _check_place(source, out)
+    require_place(source.path, out)
     part = out.with_name(f".{out.stem}.{uuid.uuid4().hex}{out.suffix}")
     try:
         report = _write(source, part, muxer, frames, voices, source_beyond_end, progress, threads)
@@ -219,16 +219,17 @@ def muxer_of(out: Path) -> str:
     return muxer
 
 
-def _check_place(source: MediaSpec, out: Path) -> None:
+def require_place(source: Path, out: Path) -> None:
     """Fail before hours of work, not after. Raises OutputNotWritable."""
-    if not out.parent.is_dir():
-        raise OutputNotWritable(f"{out}: there is no folder {out.parent}.")
+    folder = out.parent
+    if not folder.is_dir():
+        raise OutputNotWritable(f"{out} cannot be written: the folder {folder} does not exist; create it first.")
     if out.is_dir():
-        raise OutputNotWritable(f"{out}: this is a folder.")
-    if out.exists() and out.samefile(source.path):
-        raise OutputNotWritable(f"{out}: this is the source itself; choose another name.")
-    if not os.access(out.parent, os.W_OK):
-        raise OutputNotWritable(f"{out}: no permission to write into {out.parent}.")
+        raise OutputNotWritable(f"{out} cannot be written: it is a folder.")
+    if out.exists() and source.exists() and out.samefile(source):
+        raise OutputNotWritable(f"{out} is the source itself; choose another name.")
+    if not os.access(folder, os.W_OK):
+        raise OutputNotWritable(f"{out} cannot be written: no permission to write in {folder}.")
 
 
 @contextlib.contextmanager
