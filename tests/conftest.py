@@ -13,6 +13,7 @@ from lipsmith.config import Settings
 from lipsmith.weights import WeightStore
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the program does; read when torch is loaded
+os.environ.setdefault("SVT_LOG", "1")
 
 ROOT = Path(__file__).parent.parent
 

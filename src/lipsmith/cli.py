@@ -65,6 +65,7 @@ def main() -> NoReturn:
     """The `lipsmith` program."""
     # Spinning OpenMP threads starve the codecs and each other (20-50 times slower); read when torch is loaded, later.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("SVT_LOG", "1")  # else the AV1 encoder tells its settings on stderr
     sys.exit(run(sys.argv[1:]))
 
 

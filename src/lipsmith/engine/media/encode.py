@@ -20,7 +20,7 @@ from __future__ import annotations
 import io
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import cast
@@ -38,6 +38,7 @@ from lipsmith.engine.media.spec import VideoSpec
 from lipsmith.errors import UnsupportedVideo
 
 _BUDGET = 1.1
+_LEAST_BIT_RATE = 16_000  # bits per second: below it x264 sees none
 _OPENING = 2.5
 _FAST_ABOVE = 30e6  # pixels per second; 720p30 is 28e6, 1080p25 52e6
 _HUGE_ABOVE = 110e6  # beyond 1080p50
@@ -134,7 +135,7 @@ class VideoEncoder:
         self._last_pts: int | None = None
         self._reorders = plan.encoder in _REORDERING
         context = stream.codec_context
-        _state_facts(context, plan, video, source)
+        _state_facts(context, plan, video, source.sample_aspect_ratio, _color_tags(source.codec_context))
         context.time_base = self._encoder_base
         context.thread_count = threads
         stream.time_base = video.time_base
@@ -142,6 +143,12 @@ class VideoEncoder:
         if matrix is not None:
             stream.set_display_matrix(matrix)
         self.stream = stream
+
+    def packets(self, frames: Iterable[Frame]) -> Iterator[av.Packet]:
+        """All packets of these frames."""
+        for frame in frames:
+            yield from self.encode(frame)
+        yield from self.encode(None)
 
     def encode(self, frame: Frame | None) -> Iterator[av.Packet]:
         """Packets that are ready after this frame, or with None the last ones; time stamps are the frames' own."""
@@ -163,6 +170,7 @@ class VideoEncoder:
     def _restamped(self, packet: av.Packet) -> av.Packet:
         assert packet.pts is not None
         pts, duration = self._times.pop(packet.pts)
+        packet.stream = self.stream
         dts = pts
         if self._reorders and packet.dts is not None:
             dts = clock.rescale(packet.dts, self._encoder_base, self._source_base)
@@ -171,6 +179,52 @@ class VideoEncoder:
         if duration:
             packet.duration = duration
         return packet
+
+
+@dataclass
+class RunEncoders:
+    """Encoders for runs of GOPs that go between copied ones, all with the same parameter sets."""
+
+    plan: VideoPlan
+    video: VideoSpec
+    rate: Fraction
+    sample_aspect: Fraction | None
+    color: tuple[int, int, int, int]  # range, matrix, primaries, transfer as the source states them
+    threads: int
+    parameter_id: int = 0  # of SPS and PPS, where the encoder can be told
+
+    @classmethod
+    def of(cls, plan: VideoPlan, video: VideoSpec, source: VideoStream, threads: int) -> RunEncoders:
+        rate = source.average_rate or video.frame_rate
+        return cls(plan, video, rate, source.sample_aspect_ratio, _color_tags(source.codec_context), threads)
+
+    def headers(self) -> bytes:
+        """The parameter sets with start codes."""
+        return self.open(1, 1).extradata or b""
+
+    def open(self, octets: int, frames: int) -> VideoCodecContext:
+        """An encoder for a run that took `octets` in the source."""
+        context = av.CodecContext.create(self.plan.encoder, "w")
+        assert isinstance(context, VideoCodecContext)
+        _state_facts(context, self.plan, self.video, self.sample_aspect, self.color)
+        context.framerate, context.time_base = self.rate, self.video.time_base
+        context.thread_count = self.threads
+        context.flags |= Flags.global_header
+        if self.plan.bit_rate:
+            context.bit_rate = max(round(octets * 8 * self.rate / frames * _BUDGET), _LEAST_BIT_RATE)
+        context.options = {**dict(self.plan.options), **self._options()}
+        context.open()
+        return context
+
+    def _options(self) -> dict[str, str]:
+        if self.plan.encoder == "libx264":
+            own = f"sps-id={self.parameter_id}:stitchable=1:scenecut=0:keyint=infinite"
+            return {"x264-params": own, "bf": "0", "forced-idr": "1"}
+        if self.plan.encoder == "libx265":
+            kept = dict(self.plan.options).get("x265-params", "")
+            own = "bframes=0:scenecut=0:keyint=-1:open-gop=0:info=0:repeat-headers=0"
+            return {"x265-params": f"{kept}:{own}", "forced-idr": "1"}
+        return {}
 
 
 def _container_holds(container: str, encoder: str) -> bool:
@@ -233,17 +287,25 @@ def _other_options(encoder: str, video: VideoSpec) -> dict[str, str]:
     return {}
 
 
-def _state_facts(context: VideoCodecContext, plan: VideoPlan, video: VideoSpec, source: VideoStream) -> None:
+def _color_tags(context: VideoCodecContext) -> tuple[int, int, int, int]:
+    return context.color_range, context.colorspace, context.color_primaries, context.color_trc
+
+
+def _state_facts(
+    context: VideoCodecContext,
+    plan: VideoPlan,
+    video: VideoSpec,
+    sample_aspect: Fraction | None,
+    color: tuple[int, int, int, int],
+) -> None:
     """Everything that the stream says of itself, as the source says it."""
     context.width, context.height = video.width, video.height
     context.pix_fmt = plan.pix_fmt
     if plan.bit_rate:
         context.bit_rate = plan.bit_rate
     # The container's, where it tells one: it may be finer than a bitstream can say, and encoders round it themselves.
-    context.sample_aspect_ratio = source.sample_aspect_ratio or Fraction(0, 1)
-    seen = source.codec_context
-    context.color_range, context.colorspace = seen.color_range, seen.colorspace
-    context.color_primaries, context.color_trc = seen.color_primaries, seen.color_trc
+    context.sample_aspect_ratio = sample_aspect or Fraction(0, 1)
+    context.color_range, context.colorspace, context.color_primaries, context.color_trc = color
     if video.level is not None and plan.codec == video.codec and plan.encoder in {"libx264", "mpeg4"}:
         context.level = video.level
     if video.interlaced:

@@ -23,9 +23,11 @@ from av.stream import Stream
 from lipsmith.engine.media import clock, decode
 from lipsmith.engine.media.encode import VideoEncoder, plan_video
 from lipsmith.engine.media.frame import Frame
+from lipsmith.engine.media.graft import SplicedVideo
 from lipsmith.engine.media.probe import first_picture, open_input, require_video, video_stream
 from lipsmith.engine.media.soundtrack import SoundEncoder, SoundPlan, Voice, mix, plan_sound
 from lipsmith.engine.media.spec import MediaSpec, VideoSpec
+from lipsmith.engine.media.splice import SplicePlan
 from lipsmith.engine.progress import Progress, silent
 from lipsmith.errors import DiskFull, LipsmithError, OutputNotWritable, UnsupportedVideo
 
@@ -65,6 +67,7 @@ class RewriteReport:
     encoder: str
     settings: str
     frames: int
+    frames_encoded: int  # the others were copied as packets
     differences: tuple[str, ...]  # sentences on what could not be kept
 
 
@@ -74,12 +77,14 @@ def rewrite(
     frames: Iterable[Frame],
     voices: Sequence[Voice] | None,
     *,
+    splice: SplicePlan | None = None,
     source_beyond_end: bool = False,
     progress: Progress = silent,
     threads: int = 2,
 ) -> RewriteReport:
     """Write `out` like `source` with these pictures and, unless `voices` is None, with the voices as first audio track.
 
+    With `splice`, `frames` are those of its runs only, and every other picture is copied as a packet.
     Voices are laid from the first frame on; the track is as long as the video. Where no voice sounds yet or any more
     there is silence, or with `source_beyond_end` the source's own sound. The container follows the suffix of `out`.
     Raises OutputNotWritable (also where `out` is the source), DiskFull, UnsupportedVideo, NoVideoStream, and what
@@ -89,7 +94,7 @@ def rewrite(
     require_place(source.path, out)
     part = out.with_name(f".{out.stem}.{uuid.uuid4().hex}{out.suffix}")
     try:
-        report = _write(source, part, muxer, frames, voices, source_beyond_end, progress, threads)
+        report = _write(source, part, muxer, frames, voices, splice, source_beyond_end, progress, threads)
         with _writing(out):
             part.replace(out)
     finally:
@@ -103,6 +108,7 @@ def _write(
     muxer: str,
     frames: Iterable[Frame],
     voices: Sequence[Voice] | None,
+    splice: SplicePlan | None,
     source_beyond_end: bool,
     progress: Progress,
     threads: int,
@@ -117,13 +123,16 @@ def _write(
         # On an error the file is deleted anyway; closing may fail once more and must not hide the first error.
         stack.push(lambda kind, _error, _trace: _close_quietly(output) if kind else None)
         copier = _Copier(template, output)
-        pictures: VideoEncoder | None = None
+        pictures: VideoEncoder | SplicedVideo | None = None
         track: SoundEncoder | None = None
         start_seconds = 0.0 if muxer == "avi" else clock.seconds_of_pts(video.start_pts, video.time_base)
         for stream in template.streams:
             if stream.index == video.stream_index:
                 original = video_stream(template, stream.index)
-                pictures = VideoEncoder(output, plan, video, original, picture, threads=threads)
+                if splice is None:
+                    pictures = VideoEncoder(output, plan, video, original, picture, threads=threads)
+                else:
+                    pictures = SplicedVideo(output, source, video, original, plan, splice, threads=threads)
                 _take_tags(stream, pictures.stream, video.codec_tag if _same_family(source, muxer) else "")
             elif sound is not None and source.audio and stream.index == source.audio[0].stream_index:
                 track = SoundEncoder(output, sound, start_seconds)
@@ -138,15 +147,14 @@ def _write(
         with _writing(part):
             output.start_encoding()
         count = 0
-        for frame in frames:
-            _mux(output, pictures.encode(frame), part)
+        for packet in pictures.packets(frames):
+            now = clock.seconds_of_pts(packet.dts or 0, packet.time_base)
+            _mux(output, [packet], part)
             count += 1
-            now = frame.seconds
             _feed(output, track, blocks, now, part)
             _mux(output, copier.until(now), part)
             if count % _PROGRESS_EVERY == 0:
                 progress("write", count, video.frame_count_from_content)
-        _mux(output, pictures.encode(None), part)
         _feed(output, track, blocks, None, part)
         _mux(output, copier.until(None), part)
         with _writing(part):
@@ -158,7 +166,8 @@ def _write(
         *copier.differences,
         *_container_differences(source, muxer),
     )
-    return RewriteReport(plan.codec, plan.encoder, plan.settings, count, told)
+    encoded = count if splice is None else splice.frames_encoded
+    return RewriteReport(plan.codec, plan.encoder, plan.settings, count, encoded, told)
 
 
 class _Copier:

@@ -1,0 +1,147 @@
+"""What of a picture stream is copied and what is encoded anew: the plan, before anything is written.
+
+Takes a `PacketIndex` and the frames that a dub will edit, gives a `SplicePlan` of `Run`s. Knows no encoder.
+
+A run is made of whole GOPs, so that copied pictures never lean on encoded ones. Leading pictures of the copied GOP
+behind a run lean on the run: they are encoded as its last pictures and left out of the copy. A run has no B-frames: its
+packets come in the order they are shown, so the source's own decoding times suit them, and a decoder has shown them all
+when the copy goes on (a CRA behind an end of sequence discards what is not shown yet: H.265 C.5.2.2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lipsmith.engine.media.gops import INTRA_ONLY, Gop, PacketIndex
+from lipsmith.engine.media.spec import VideoSpec
+
+_SELF_CONTAINED = {"vp8", "vp9", "av1"}  # every keyframe brings all that its GOP needs
+_WITH_PARAMETER_SETS = {"h264", "hevc"}
+_CONTAINERS = {
+    "h264": {"mp4", "mov", "matroska", "flv", "mpegts"},
+    "hevc": {"mp4", "mov", "matroska", "mpegts"},
+}
+_COUNTS_FRAMES = {"avi", "mpeg"}  # containers without presentation times
+
+
+class NotSpliceable(Exception):
+    """The reason, as a sentence: the whole stream must be encoded anew."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """Neighbouring GOPs that are encoded anew as one."""
+
+    frames: range  # indices of its frames, as shown
+    first: int  # position of the first packet it replaces, in decoding order
+    octets: int  # of the packets it replaces
+    decode_times: np.ndarray  # (len(frames),) int64, in the stream's time base
+    keyframes: frozenset[int]  # time stamps at which the source has a keyframe
+    ends_sequence: bool  # the copy behind it begins with a CRA
+
+    def __post_init__(self) -> None:
+        if len(self.frames) != len(self.decode_times):
+            raise ValueError(f"one decoding time per frame: {len(self.frames) = }, {len(self.decode_times) = }")
+
+
+@dataclass(frozen=True)
+class SplicePlan:
+    """Runs in order; every packet that is not replaced is copied."""
+
+    index: PacketIndex
+    runs: tuple[Run, ...]
+    replaced: np.ndarray  # (N,) bool, packets in decoding order
+
+    @property
+    def stretches(self) -> tuple[range, ...]:
+        """The frames that must be decoded."""
+        return tuple(run.frames for run in self.runs)
+
+    @property
+    def frames_encoded(self) -> int:
+        return sum(len(run.frames) for run in self.runs)
+
+
+def plan(video: VideoSpec, index: PacketIndex, edited: np.ndarray, muxer: str) -> SplicePlan:
+    """Which GOPs hold an edited frame. `edited`: (F,) bool per shown frame. Raises NotSpliceable."""
+    _require_spliceable(video, index, muxer)
+    order = np.argsort(index.pts, kind="stable")
+    shown = order[index.shown[order]]  # positions of shown packets, as shown
+    touched_packets = np.zeros(len(index.pts), bool)
+    touched_packets[shown[edited]] = True
+    touched = np.array([touched_packets[gop.first : gop.end].any() for gop in index.gops], bool)
+    if not touched.any():
+        return SplicePlan(index, (), np.zeros(len(index.pts), bool))
+    _grow(index, touched)
+    replaced = np.zeros(len(index.pts), bool)
+    runs = tuple(_run(index, first, end, replaced) for first, end in _stretches(touched))
+    return SplicePlan(index, runs, replaced)
+
+
+def _require_spliceable(video: VideoSpec, index: PacketIndex, muxer: str) -> None:
+    if not index.gops:
+        raise NotSpliceable(index.why_not)
+    if muxer in _COUNTS_FRAMES and video.codec not in INTRA_ONLY:
+        raise NotSpliceable(f"The container {muxer} stores no presentation times.")
+    if video.codec in _WITH_PARAMETER_SETS:
+        if muxer not in _CONTAINERS[video.codec]:
+            raise NotSpliceable(f"{video.codec} is not spliced in the container {muxer}.")
+    elif video.codec not in _SELF_CONTAINED | INTRA_ONLY:
+        raise NotSpliceable(f"A {video.codec} stream has one set of parameters for all its pictures.")
+
+
+def _grow(index: PacketIndex, touched: np.ndarray) -> None:
+    """In place: where leading pictures have no room before their keyframe, their whole GOP is encoded anew as well."""
+    for number in range(1, len(index.gops)):
+        gop = index.gops[number]
+        if touched[number - 1] and not touched[number] and gop.leading and not _has_room(index, gop):
+            touched[number] = True
+
+
+def _has_room(index: PacketIndex, gop: Gop) -> bool:
+    return int(index.dts[gop.first] - index.dts[gop.first - 1]) > gop.leading
+
+
+def _stretches(touched: np.ndarray) -> Iterator[tuple[int, int]]:
+    """(first, end) of neighbouring GOPs."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], touched.astype(np.int8), [0]])))
+    yield from zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)
+
+
+def _run(index: PacketIndex, first: int, end: int, replaced: np.ndarray) -> Run:
+    """GOPs [first, end) and the leading pictures of the GOP behind them; marks their packets in `replaced`."""
+    start, stop = index.gops[first].first, index.gops[end - 1].end
+    behind = index.gops[end] if end < len(index.gops) else None
+    replaced[start:stop] = True
+    positions = np.arange(start, stop)
+    times = index.dts[start:stop][index.shown[start:stop]]
+    if behind is not None and behind.leading:
+        tail = np.arange(behind.first + 1, behind.first + 1 + behind.leading)
+        replaced[tail] = True
+        positions = np.concatenate([positions, tail])
+        times = np.concatenate([times, _squeezed(index, behind)[index.shown[tail]]])
+    shown = positions[index.shown[positions]]
+    stamps = index.stamps
+    begin = int(np.searchsorted(stamps, index.pts[shown].min()))
+    return Run(
+        frames=range(begin, begin + len(shown)),
+        first=start,
+        octets=int(index.octets[positions].sum()),
+        decode_times=times,
+        keyframes=frozenset(_keyframes(index, index.gops[first:end])),
+        ends_sequence=behind is not None and not behind.restarts,
+    )
+
+
+def _squeezed(index: PacketIndex, gop: Gop) -> np.ndarray:
+    """Decoding times for its leading pictures between the packet before it and its keyframe."""
+    before, at = int(index.dts[gop.first - 1]), int(index.dts[gop.first])
+    return np.array([before + (at - before) * k // (gop.leading + 1) for k in range(1, gop.leading + 1)], np.int64)
+
+
+def _keyframes(index: PacketIndex, gops: Sequence[Gop]) -> Iterator[int]:
+    for gop in gops:
+        yield int(index.pts[gop.first])
