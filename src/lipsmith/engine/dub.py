@@ -31,6 +31,7 @@ from lipsmith.engine.media.encode import plan_video
 from lipsmith.engine.media.probe import first_picture
 from lipsmith.engine.media.soundtrack import Voice, plan_sound
 from lipsmith.engine.media.spec import MediaSpec
+from lipsmith.engine.media.splice import SplicePlan
 from lipsmith.engine.mouth import MouthBasis, MouthPath
 from lipsmith.engine.progress import Progress, silent
 from lipsmith.engine.render import target as targets
@@ -42,6 +43,8 @@ from lipsmith.engine.speech import audio, features, motion
 from lipsmith.errors import RequestError
 from lipsmith.weights import WeightStore
 
+_LEARN_FROM_SECONDS = 6.0  # around each range, where the actor is to be learnt from the shot itself
+_SEE_FROM_SECONDS = 1.0  # around each range, where he is known
 _LENGTH_TOLERANCE_SECONDS = 0.5  # a voice that differs more from the video's length is worth a warning
 
 
@@ -190,7 +193,10 @@ def dub(
         nets = Nets(store, where)
         voices = [(voice, audio.load(voice.path)) for voice in options.voices]  # unreadable ones fail before the work
         with watch.stage("prepare"):
-            seen = footages.look(shot, store=store, nets=nets, device=where, threads=options.threads, progress=progress)
+            near = _near(options, model)
+            seen = footages.look(
+                shot, store=store, nets=nets, device=where, threads=options.threads, progress=progress, near=near
+            )
         spans = clock.parse_ranges(options.ranges, seen.video)
         cast = [(seen.person(voice.actor), voice, waveform) for voice, waveform in voices]
         if len({person.actor for person, *_ in cast}) < len(cast):
@@ -211,11 +217,14 @@ def dub(
                 gains.append(actor_model.calibration.gain)
         performance = Performance(seen.video, nets.mesh, tuple(parts))
         with watch.stage("render"):
+            splice = mux.plan_splice(seen.spec, out, seen.pts, performance.edited)
+            excerpt = splice.excerpt if isinstance(splice, SplicePlan) else None
             report = mux.rewrite(
                 seen.spec,
                 out,
-                performance.play(decode.frames(seen.spec, threads=options.threads)),
+                performance.play(decode.frames(seen.spec, excerpt, threads=options.threads)),
                 [Voice(voice.path) for voice in options.voices],
+                splice=splice,
                 source_beyond_end=bool(spans),
                 progress=lambda _stage, done, total: progress("render", done, total),
                 threads=options.threads,
@@ -235,6 +244,8 @@ def dub(
         details={
             "encoder": report.encoder,
             "encoder_settings": report.settings,
+            "frames_encoded": report.frames_encoded,
+            "why_all_encoded": report.why_all_encoded,
             "cuts": list(seen.cuts),
             "av_offset_frames": footages.believed_offset(cast[0][0], float(seen.video.frame_rate)),
             "frames_beyond_tolerance": tally.poor,
@@ -242,6 +253,13 @@ def dub(
             "gain": gains,
         },
     )
+
+
+def _near(options: DubOptions, model: Path | None) -> footages.Near | None:
+    """Where to look when only ranges are dubbed; None: everywhere, as the numbers of actors are those of the whole."""
+    if not options.ranges or any(voice.actor is not None for voice in options.voices):
+        return None
+    return footages.Near(options.ranges, _LEARN_FROM_SECONDS if model is None else _SEE_FROM_SECONDS)
 
 
 class Speech:
@@ -301,7 +319,7 @@ def _actor(
 def _learn(seen: Footage, person: Person, out: Path, threads: int, progress: Progress) -> int:
     return model.train(
         person.measured,
-        decode.frames(seen.spec, threads=threads),
+        decode.frames(seen.spec, seen.excerpt, threads=threads),
         seen.video,
         out,
         footage=seen.spec.path.name,

@@ -6,6 +6,8 @@ and by how well his mouth fits the source's own sound.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +16,8 @@ import torch
 
 from lipsmith.engine.faces.measure import MIN_FACE_WIDTH_PIXELS, Measured, measure
 from lipsmith.engine.faces.track import FaceTrack, Nets, watch
-from lipsmith.engine.media import color, decode
+from lipsmith.engine.media import clock, color, decode, gops
+from lipsmith.engine.media.gops import Excerpt
 from lipsmith.engine.media.probe import probe, require_video
 from lipsmith.engine.media.spec import MediaSpec, VideoSpec
 from lipsmith.engine.progress import Progress
@@ -24,6 +27,8 @@ from lipsmith.errors import BrokenMedia, NoAudioStream, NoFace, UnknownActor
 from lipsmith.weights import WeightStore
 
 _LEAST_SHARE = 0.02  # of the frames: shorter faces are passers-by
+_WORTH_LEAVING_OUT = 0.5  # of the frames: an excerpt larger than this is not worth its seeking
+_HEAR_AROUND_SECONDS = 1.0  # more than an offset of sound and lips that is searched for
 _SURE = 4.0  # confidence above which an offset is believed
 
 
@@ -42,6 +47,14 @@ class Person:
 
 
 @dataclass(frozen=True)
+class Near:
+    """Ranges, as a dub is asked for, and how far around them it is worth looking."""
+
+    ranges: tuple[str, ...]
+    reach_seconds: float
+
+
+@dataclass(frozen=True)
 class Footage:
     """A shot, watched once."""
 
@@ -50,6 +63,7 @@ class Footage:
     pts: np.ndarray  # (F,) int64
     cuts: tuple[int, ...]
     people: tuple[Person, ...]  # by screen time
+    excerpt: Excerpt | None = None  # what was looked at, where that is not all
 
     @property
     def seconds(self) -> np.ndarray:
@@ -57,11 +71,16 @@ class Footage:
         return (self.pts - self.pts[0]) * float(self.video.time_base)
 
     @property
+    def frame_count(self) -> int:
+        """Frames that were looked at."""
+        return len(self.pts) if self.excerpt is None else self.excerpt.frame_count
+
+    @property
     def main(self) -> Person:
         """Raises NoFace."""
         if not self.people:
             raise NoFace(
-                f"{self.spec.path}: no face was found in any of its {len(self.pts)} frames; there is nobody to dub."
+                f"{self.spec.path}: no face was found in any of {self.frame_count} frames; there is nobody to dub."
             )
         return max(self.people, key=lambda person: person.prominence)
 
@@ -80,38 +99,97 @@ class Footage:
 
 
 def look(
-    path: Path, *, store: WeightStore, nets: Nets, device: torch.device, threads: int, progress: Progress
+    path: Path,
+    *,
+    store: WeightStore,
+    nets: Nets,
+    device: torch.device,
+    threads: int,
+    progress: Progress,
+    near: Near | None = None,
 ) -> Footage:
-    """Watch a file. Raises the InputErrors, NoVideoStream, UnsupportedVideo, WeightsError."""
+    """Watch a file, or only what is `near`. Raises the InputErrors, BadRange, UnsupportedVideo, WeightsError.
+
+    `UnsupportedVideo` where its pixels cannot be edited.
+    """
     spec = probe(path)
     video = require_video(spec)
     color.require_editable(video.pix_fmt)
-    tracking = watch(spec, nets, threads=threads, progress=progress, stage="prepare")
-    heard = _hear(spec, video, store, device)
-    least = max(1, _LEAST_SHARE * len(tracking.pts))
+    excerpt = None if near is None else _excerpt(spec, video, near)
+    tracking = watch(spec, nets, excerpt, threads=threads, progress=progress, stage="prepare")
+    heard = _hear(spec, video, _listening(excerpt, video), store, device)
+    least = max(1, _LEAST_SHARE * (len(tracking.pts) if excerpt is None else excerpt.frame_count))
     people = tuple(_person(track, tracking.pts, video, heard) for track in tracking.tracks if len(track) >= least)
-    return Footage(spec, video, tracking.pts, tracking.cuts, people)
+    return Footage(spec, video, tracking.pts, tracking.cuts, people, excerpt)
+
+
+def _excerpt(spec: MediaSpec, video: VideoSpec, near: Near) -> Excerpt | None:
+    """The frames within reach of the ranges, or None where looking at all costs little more."""
+    spans = clock.parse_ranges(near.ranges, video)
+    index = gops.read(spec)
+    if index.why_not or not spans:
+        return None
+    seconds = (index.stamps - index.stamps[0]) * float(video.time_base)
+    close = np.zeros(len(seconds), bool)
+    for span in spans:
+        close |= (seconds >= span.start_seconds - near.reach_seconds) & (
+            seconds < span.end_seconds + near.reach_seconds
+        )
+    if close.mean() > _WORTH_LEAVING_OUT:
+        return None
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], close.astype(np.int8), [0]])))
+    return Excerpt(index, tuple(range(a, b) for a, b in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)))
+
+
+@dataclass(frozen=True)
+class _Heard:
+    """The source's own sound in features, from `start_seconds` after the first frame on."""
+
+    features: features.SpeechFeatures
+    start_seconds: float
+
+
+def _listening(excerpt: Excerpt | None, video: VideoSpec) -> tuple[float, float]:
+    """(start, end) in seconds from the first frame of what there are pictures of, and a little around it."""
+    if excerpt is None:
+        return 0.0, math.inf
+    stamps = (excerpt.index.stamps - excerpt.index.stamps[0]) * float(video.time_base)
+    first, last = excerpt.stretches[0].start, excerpt.stretches[-1].stop - 1
+    return max(float(stamps[first]) - _HEAR_AROUND_SECONDS, 0.0), float(stamps[last]) + _HEAR_AROUND_SECONDS
 
 
 def _hear(
-    spec: MediaSpec, video: VideoSpec, store: WeightStore, device: torch.device
-) -> features.SpeechFeatures | None:
-    """The source's own sound from the first frame on, or None where there is none worth listening to."""
+    spec: MediaSpec, video: VideoSpec, listening: tuple[float, float], store: WeightStore, device: torch.device
+) -> _Heard | None:
+    """The source's own sound, or None where there is none worth listening to."""
     if not spec.audio:
         return None
-    start = float(video.start_pts * video.time_base)
+    start, end = listening
+    origin = float(video.start_pts * video.time_base) + start
     try:
-        blocks = decode.audio(spec.path, spec.audio[0].stream_index, audio.SAMPLE_RATE, origin_seconds=start)
-        waveform = audio.gather(blocks)
+        blocks = decode.audio(spec.path, spec.audio[0].stream_index, audio.SAMPLE_RATE, origin_seconds=origin)
+        waveform = audio.gather(_first_seconds(blocks, end - start))
     except (BrokenMedia, NoAudioStream):
         return None  # probe has warned of it; the picture can be dubbed all the same
-    return None if waveform.silent else features.extract(waveform, features.load_encoder(store, device))
+    if waveform.silent:
+        return None
+    return _Heard(features.extract(waveform, features.load_encoder(store, device)), start)
 
 
-def _person(track: FaceTrack, pts: np.ndarray, video: VideoSpec, heard: features.SpeechFeatures | None) -> Person:
+def _first_seconds(blocks: Iterator[np.ndarray], seconds: float) -> Iterator[np.ndarray]:
+    """(channels, n) blocks until so much sound has come."""
+    heard = 0
+    for block in blocks:
+        yield block
+        heard += block.shape[1]
+        if heard >= seconds * audio.SAMPLE_RATE:
+            return
+
+
+def _person(track: FaceTrack, pts: np.ndarray, video: VideoSpec, heard: _Heard | None) -> Person:
     measured = measure(track)
     seconds = (pts[measured.indices] - pts[0]) * float(video.time_base)
-    offset = sync.NOTHING if heard is None else sync.score(heard, measured, seconds)
+    offset = sync.NOTHING if heard is None else sync.score(heard.features, measured, seconds - heard.start_seconds)
     middle = track.landmarks[:, :, :2].mean((0, 1)) / (video.width, video.height)
     central = 1 - float(np.linalg.norm(middle - 0.5)) / 0.71
     size = float(np.median(measured.placement.scale)) / min(video.width, video.height)

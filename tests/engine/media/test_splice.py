@@ -93,7 +93,7 @@ def spliced(source: Path) -> tuple[Path, splice.SplicePlan, mux.RewriteReport]:
     edited[list(EDITED)] = True
     plan = splice.plan(require_video(spec), index, edited, mux.muxer_of(source))
     out = source.with_name(f"dub{source.suffix}")
-    frames = brightened(decode.frames_within(spec, index, plan.stretches))
+    frames = brightened(decode.frames(spec, plan.excerpt))
     return out, plan, mux.rewrite(spec, out, frames, None, splice=plan)
 
 
@@ -161,7 +161,7 @@ def test_stretches_decode_as_in_the_whole(tmp_path: Path) -> None:
         spec = probe(make(tmp_path / make.__name__))
         whole = {frame.index: frame.picture.to_ndarray().tobytes() for frame in decode.frames(spec)}
         stretches = (range(3), range(38, 45), range(97, 100))
-        frames = list(decode.frames_within(spec, gops.read(spec), stretches))
+        frames = list(decode.frames(spec, gops.Excerpt(gops.read(spec), stretches)))
         assert [frame.index for frame in frames] == [number for stretch in stretches for number in stretch]
         assert all(frame.picture.to_ndarray().tobytes() == whole[frame.index] for frame in frames)
 

@@ -21,6 +21,7 @@ from lipsmith.engine.faces.align import likeness, shape_signature
 from lipsmith.engine.faces.detect import FaceDetector, Region
 from lipsmith.engine.faces.mesh import FaceMesh, region_of
 from lipsmith.engine.media import decode, shots
+from lipsmith.engine.media.gops import Excerpt
 from lipsmith.engine.media.probe import require_video
 from lipsmith.engine.media.spec import MediaSpec
 from lipsmith.engine.progress import Progress, silent
@@ -264,11 +265,18 @@ def torch_device(name: str) -> torch.device:
 
 
 def watch(
-    spec: MediaSpec, nets: Nets, *, threads: int = 2, progress: Progress = silent, stage: str = "faces"
+    spec: MediaSpec,
+    nets: Nets,
+    excerpt: Excerpt | None = None,
+    *,
+    threads: int = 2,
+    progress: Progress = silent,
+    stage: str = "faces",
 ) -> Tracking:
-    """One pass over a file; holds a dozen pictures of at most 1920 pixels at any time.
+    """One pass over a file or an excerpt of it; holds a dozen pictures of at most 1920 pixels at any time.
 
-    Landmarks are in pixels of the coded picture, whatever size they were found at.
+    Landmarks are in pixels of the coded picture, whatever size they were found at. `Tracking.pts` are all frames' in
+    either case.
     """
     video = require_video(spec)
     scale = min(1.0, _LONGEST_SIDE / max(video.width, video.height))
@@ -277,30 +285,40 @@ def watch(
         nets.detector, nets.mesh, frame_rate=float(video.frame_rate), rotation_degrees=video.rotation_degrees
     )
     finder, stamps = shots.CutFinder(), []
+    cuts: list[int] = []
+    begun = 0  # first frame of the present stretch
     waiting: deque[tuple[int, np.ndarray]] = deque()
+    total = video.frame_count_from_content if excerpt is None else excerpt.frame_count
 
     def release() -> None:
         index, picture = waiting.popleft()
-        tracker.push(Look(index, picture, index in finder.cuts()))
+        tracker.push(Look(index, picture, index == begun or index in finder.cuts()))
 
-    for frame in decode.frames(spec, threads=threads):
+    for count, frame in enumerate(decode.frames(spec, excerpt, threads=threads)):
+        if waiting and frame.index != waiting[-1][0] + 1:
+            while waiting:
+                release()
+            cuts += finder.cuts()
+            finder, begun = shots.CutFinder(), frame.index
         picture = decode.rgb(frame, *size)
         finder.push(_small(picture), frame.index)
         waiting.append((frame.index, picture))
         stamps.append(frame.pts)
         if len(waiting) > shots.DECISION_FRAMES:
             release()
-        if frame.index % _PROGRESS_EVERY == 0:
-            progress(stage, frame.index, video.frame_count_from_content)
+        if count % _PROGRESS_EVERY == 0:
+            progress(stage, count, total)
     while waiting:
         release()
+    cuts += finder.cuts()
     tracks = tracker.finish()
     if scale < 1:
         for track in tracks:
             np.divide(track.landmarks, scale, out=track.landmarks)
             np.divide(track.raw, scale, out=track.raw)
     progress(stage, len(stamps), len(stamps))
-    return Tracking(tracks, finder.cuts(), np.array(stamps, np.int64))
+    pts = np.array(stamps, np.int64) if excerpt is None else excerpt.index.stamps
+    return Tracking(tracks, tuple(cuts), pts)
 
 
 def _small(picture: np.ndarray) -> np.ndarray:

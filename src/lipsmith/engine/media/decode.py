@@ -6,7 +6,7 @@ packets are passed over; only a file that gives nothing at all is an error.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from av.video.reformatter import ColorRange, Colorspace
 
 from lipsmith.engine.media import clock
 from lipsmith.engine.media.frame import Frame
-from lipsmith.engine.media.gops import PacketIndex
+from lipsmith.engine.media.gops import Excerpt, PacketIndex
 from lipsmith.engine.media.probe import open_input, require_video, video_stream
 from lipsmith.engine.media.spec import MediaSpec, VideoSpec
 from lipsmith.errors import BrokenMedia, NoAudioStream
@@ -36,11 +36,16 @@ _GAP_SECONDS = 0.1  # a longer hole between audio packets is silence; less is ro
 _LONGEST_GAP_SECONDS = 600.0  # beyond it the time stamps are broken, not the sound missing
 
 
-def frames(spec: MediaSpec, *, threads: int = 2) -> Iterator[Frame]:
-    """Every frame in presentation order, `index` from 0, `pts` strictly increasing.
+def frames(spec: MediaSpec, excerpt: Excerpt | None = None, *, threads: int = 2) -> Iterator[Frame]:
+    """Every frame in presentation order, `index` from 0, `pts` strictly increasing; or only those of `excerpt`.
 
-    Raises NoVideoStream, BrokenMedia (not one frame decodes).
+    What lies between an excerpt's stretches is passed over by seeking, so the cost is that of the stretches and of the
+    GOPs they begin in; `index` counts from the video's beginning all the same. Raises NoVideoStream, BrokenMedia (not
+    one frame decodes).
     """
+    if excerpt is not None:
+        yield from _excerpted(spec, require_video(spec), excerpt, threads)
+        return
     video = require_video(spec)
     index = 0
     last_pts: int | None = None
@@ -56,61 +61,6 @@ def frames(spec: MediaSpec, *, threads: int = 2) -> Iterator[Frame]:
             index, last_pts = index + 1, pts
     if index == 0:
         raise BrokenMedia(f"{spec.path}: no picture in it can be decoded.")
-
-
-def frames_within(
-    spec: MediaSpec, index: PacketIndex, stretches: Sequence[range], *, threads: int = 2
-) -> Iterator[Frame]:
-    """The frames of some stretches of the video only: `range`s of frame indices, in order and apart from each other.
-
-    `index` is the file's own. What lies between is passed over by seeking, so the cost is that of the stretches and
-    of the GOPs they begin in. `Frame.index` counts from the video's beginning. Raises NoVideoStream, BrokenMedia.
-    """
-    video = require_video(spec)
-    stamps = index.stamps
-    for stretch in stretches:
-        first_pts, last_pts = int(stamps[stretch.start]), int(stamps[stretch.stop - 1])
-        opening = max((int(at) for at in index.openings if index.pts[at] <= first_pts), default=0)
-        with _opened_at(spec, video, index, opening) as (container, stream):
-            stream.thread_type, stream.thread_count = "AUTO", threads
-            for picture in _decoded(container, stream):
-                if picture.pts is None or picture.pts < first_pts:
-                    continue
-                if picture.pts > last_pts:
-                    break
-                number = int(np.searchsorted(stamps, picture.pts))
-                if stamps[number] == picture.pts:
-                    picture.time_base = video.time_base
-                    yield Frame(number, picture.pts, video.time_base, picture)
-                if picture.pts == last_pts:
-                    break
-
-
-@contextmanager
-def _opened_at(
-    spec: MediaSpec, video: VideoSpec, index: PacketIndex, opening: int
-) -> Iterator[tuple[InputContainer, av.VideoStream]]:
-    """The file, standing at the packet `opening` or before it; from its beginning where seeking fails."""
-    if opening and _lands_before(spec, video, index, opening):
-        with open_input(spec.path) as container:
-            stream = video_stream(container, video.stream_index)
-            container.seek(int(index.dts[opening]), stream=stream)
-            yield container, stream
-    else:
-        with open_input(spec.path) as container:
-            yield container, video_stream(container, video.stream_index)
-
-
-def _lands_before(spec: MediaSpec, video: VideoSpec, index: PacketIndex, opening: int) -> bool:
-    """Does seeking arrive in time? Demuxers without an index guess, some too late."""
-    with open_input(spec.path) as container:
-        stream = video_stream(container, video.stream_index)
-        try:
-            container.seek(int(index.dts[opening]), stream=stream)
-            packet = next(packet for packet in container.demux(stream) if packet.size)
-        except (av.FFmpegError, StopIteration):
-            return False
-        return packet.pts is not None and packet.pts <= index.pts[opening]
 
 
 def rgb(frame: Frame, width: int | None = None, height: int | None = None) -> np.ndarray:
@@ -153,6 +103,53 @@ def audio(
                 yield aligned
     if not heard:
         raise BrokenMedia(f"{path}: its audio track holds no sound that can be decoded.")
+
+
+def _excerpted(spec: MediaSpec, video: VideoSpec, excerpt: Excerpt, threads: int) -> Iterator[Frame]:
+    index, stamps = excerpt.index, excerpt.index.stamps
+    for stretch in excerpt.stretches:
+        first_pts, last_pts = int(stamps[stretch.start]), int(stamps[stretch.stop - 1])
+        opening = max((int(at) for at in index.openings if index.pts[at] <= first_pts), default=0)
+        with _opened_at(spec, video, index, opening) as (container, stream):
+            stream.thread_type, stream.thread_count = "AUTO", threads
+            for picture in _decoded(container, stream):
+                if picture.pts is None or picture.pts < first_pts:
+                    continue
+                if picture.pts > last_pts:
+                    break
+                number = int(np.searchsorted(stamps, picture.pts))
+                if stamps[number] == picture.pts:
+                    picture.time_base = video.time_base
+                    yield Frame(number, picture.pts, video.time_base, picture)
+                if picture.pts == last_pts:
+                    break
+
+
+@contextmanager
+def _opened_at(
+    spec: MediaSpec, video: VideoSpec, index: PacketIndex, opening: int
+) -> Iterator[tuple[InputContainer, av.VideoStream]]:
+    """The file, standing at the packet `opening` or before it; from its beginning where seeking fails."""
+    if opening and _lands_before(spec, video, index, opening):
+        with open_input(spec.path) as container:
+            stream = video_stream(container, video.stream_index)
+            container.seek(int(index.dts[opening]), stream=stream)
+            yield container, stream
+    else:
+        with open_input(spec.path) as container:
+            yield container, video_stream(container, video.stream_index)
+
+
+def _lands_before(spec: MediaSpec, video: VideoSpec, index: PacketIndex, opening: int) -> bool:
+    """Does seeking arrive in time? Demuxers without an index guess, some too late."""
+    with open_input(spec.path) as container:
+        stream = video_stream(container, video.stream_index)
+        try:
+            container.seek(int(index.dts[opening]), stream=stream)
+            packet = next(packet for packet in container.demux(stream) if packet.size)
+        except (av.FFmpegError, StopIteration):
+            return False
+        return packet.pts is not None and packet.pts <= index.pts[opening]
 
 
 def _decoded(container: InputContainer, stream: av.VideoStream | av.AudioStream) -> Iterator[Any]:

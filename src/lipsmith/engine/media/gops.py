@@ -56,6 +56,18 @@ class PacketIndex:
         return np.sort(self.pts[self.shown])
 
 
+@dataclass(frozen=True)
+class Excerpt:
+    """Some stretches of a video: ranges of frame indices, in order and apart from each other."""
+
+    index: PacketIndex
+    stretches: tuple[range, ...]
+
+    @property
+    def frame_count(self) -> int:
+        return sum(len(stretch) for stretch in self.stretches)
+
+
 def read(spec: MediaSpec) -> PacketIndex:
     """Every packet of the picture stream, read once. Raises NoVideoStream and the errors of `open_input`."""
     video = require_video(spec)

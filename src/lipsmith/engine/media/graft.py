@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from fractions import Fraction
 
 import av
-from av.container import OutputContainer
+from av.container import InputContainer, OutputContainer
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import PictureType
 from av.video.stream import VideoStream
@@ -25,6 +25,13 @@ from lipsmith.engine.media.splice import NotSpliceable, Run, SplicePlan
 from lipsmith.errors import BrokenMedia
 
 _WITH_UNITS = ("h264", "hevc")
+
+
+def require_parameters(source: InputContainer, video: VideoSpec, plan: VideoPlan) -> None:
+    """Can our parameter sets stand beside the source's? Raises NotSpliceable."""
+    stream = video_stream(source, video.stream_index)
+    if video.codec in _WITH_UNITS:
+        _Units.of(stream, video, RunEncoders.of(plan, video, stream, threads=1))
 
 
 class SplicedVideo:

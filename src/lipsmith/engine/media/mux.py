@@ -20,14 +20,15 @@ import numpy as np
 from av.container import InputContainer, OutputContainer
 from av.stream import Stream
 
-from lipsmith.engine.media import clock, decode
+from lipsmith.engine.media import clock, decode, gops, graft
+from lipsmith.engine.media import splice as splices
 from lipsmith.engine.media.encode import VideoEncoder, plan_video
 from lipsmith.engine.media.frame import Frame
 from lipsmith.engine.media.graft import SplicedVideo
 from lipsmith.engine.media.probe import first_picture, open_input, require_video, video_stream
 from lipsmith.engine.media.soundtrack import SoundEncoder, SoundPlan, Voice, mix, plan_sound
 from lipsmith.engine.media.spec import MediaSpec, VideoSpec
-from lipsmith.engine.media.splice import SplicePlan
+from lipsmith.engine.media.splice import NotSpliceable, SplicePlan, Whole
 from lipsmith.engine.progress import Progress, silent
 from lipsmith.errors import DiskFull, LipsmithError, OutputNotWritable, UnsupportedVideo
 
@@ -68,6 +69,7 @@ class RewriteReport:
     settings: str
     frames: int
     frames_encoded: int  # the others were copied as packets
+    why_all_encoded: str  # a sentence, "" where some were copied
     differences: tuple[str, ...]  # sentences on what could not be kept
 
 
@@ -77,14 +79,14 @@ def rewrite(
     frames: Iterable[Frame],
     voices: Sequence[Voice] | None,
     *,
-    splice: SplicePlan | None = None,
+    splice: SplicePlan | Whole | None = None,
     source_beyond_end: bool = False,
     progress: Progress = silent,
     threads: int = 2,
 ) -> RewriteReport:
     """Write `out` like `source` with these pictures and, unless `voices` is None, with the voices as first audio track.
 
-    With `splice`, `frames` are those of its runs only, and every other picture is copied as a packet.
+    With a `SplicePlan`, `frames` are those of its runs only, and every other picture is copied as a packet.
     Voices are laid from the first frame on; the track is as long as the video. Where no voice sounds yet or any more
     there is silence, or with `source_beyond_end` the source's own sound. The container follows the suffix of `out`.
     Raises OutputNotWritable (also where `out` is the source), DiskFull, UnsupportedVideo, NoVideoStream, and what
@@ -108,7 +110,7 @@ def _write(
     muxer: str,
     frames: Iterable[Frame],
     voices: Sequence[Voice] | None,
-    splice: SplicePlan | None,
+    splice: SplicePlan | Whole | None,
     source_beyond_end: bool,
     progress: Progress,
     threads: int,
@@ -129,10 +131,10 @@ def _write(
         for stream in template.streams:
             if stream.index == video.stream_index:
                 original = video_stream(template, stream.index)
-                if splice is None:
-                    pictures = VideoEncoder(output, plan, video, original, picture, threads=threads)
-                else:
+                if isinstance(splice, SplicePlan):
                     pictures = SplicedVideo(output, source, video, original, plan, splice, threads=threads)
+                else:
+                    pictures = VideoEncoder(output, plan, video, original, picture, threads=threads)
                 _take_tags(stream, pictures.stream, video.codec_tag if _same_family(source, muxer) else "")
             elif sound is not None and source.audio and stream.index == source.audio[0].stream_index:
                 track = SoundEncoder(output, sound, start_seconds)
@@ -166,8 +168,34 @@ def _write(
         *copier.differences,
         *_container_differences(source, muxer),
     )
-    encoded = count if splice is None else splice.frames_encoded
-    return RewriteReport(plan.codec, plan.encoder, plan.settings, count, encoded, told)
+    encoded = splice.frames_encoded if isinstance(splice, SplicePlan) else count
+    reason = splice.reason if isinstance(splice, Whole) else ""
+    return RewriteReport(plan.codec, plan.encoder, plan.settings, count, encoded, reason, told)
+
+
+def plan_splice(source: MediaSpec, out: Path, stamps: np.ndarray, edited: np.ndarray) -> SplicePlan | Whole:
+    """Which pictures need not be encoded when only those in `edited` (frame indices) are; `stamps`: (F,) of all frames.
+
+    Reads all packets once. Raises NoVideoStream, UnsupportedVideo and the errors of reading.
+    """
+    video, muxer = require_video(source), muxer_of(out)
+    plan = plan_video(video, muxer, first_picture(source.path, video.stream_index))
+    if plan.differences or not _same_family(source, muxer):
+        return Whole("The output's container or pixel format is not the source's.")
+    index = gops.read(source)
+    if not np.array_equal(index.stamps, stamps):
+        return Whole("Not every packet of it gives the picture that its time stamp announces.")
+    wanted = np.zeros(len(stamps), bool)
+    wanted[edited] = True
+    try:
+        with open_input(source.path) as template:
+            found = splices.plan(video, index, wanted, muxer)
+            graft.require_parameters(template, video, plan)
+    except NotSpliceable as reason:
+        return Whole(str(reason))
+    if found.replaced.all():
+        return Whole("Every group of pictures holds an edited one.")
+    return found
 
 
 class _Copier:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lipsmith.engine.media.gops import INTRA_ONLY, Gop, PacketIndex
+from lipsmith.engine.media.gops import INTRA_ONLY, Excerpt, Gop, PacketIndex
 from lipsmith.engine.media.spec import VideoSpec
 
 _SELF_CONTAINED = {"vp8", "vp9", "av1"}  # every keyframe brings all that its GOP needs
@@ -29,6 +29,13 @@ _COUNTS_FRAMES = {"avi", "mpeg"}  # containers without presentation times
 
 class NotSpliceable(Exception):
     """The reason, as a sentence: the whole stream must be encoded anew."""
+
+
+@dataclass(frozen=True)
+class Whole:
+    """All pictures are encoded anew."""
+
+    reason: str  # a sentence
 
 
 @dataclass(frozen=True)
@@ -56,9 +63,9 @@ class SplicePlan:
     replaced: np.ndarray  # (N,) bool, packets in decoding order
 
     @property
-    def stretches(self) -> tuple[range, ...]:
+    def excerpt(self) -> Excerpt:
         """The frames that must be decoded."""
-        return tuple(run.frames for run in self.runs)
+        return Excerpt(self.index, tuple(run.frames for run in self.runs))
 
     @property
     def frames_encoded(self) -> int:

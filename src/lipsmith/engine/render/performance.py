@@ -95,6 +95,11 @@ class Performance:
         self._rows = [{int(index): row for row, index in enumerate(p.target.indices)} for p in parts]
         self.tally = Tally()
 
+    @property
+    def edited(self) -> np.ndarray:
+        """(E,) indices of all frames with a mouth to paint."""
+        return np.array(sorted({index for rows in self._rows for index in rows}), np.int64)
+
     def play(self, frames: Iterable[Frame]) -> Iterator[Frame]:
         waiting: list[Frame] = []
         for frame in frames:
