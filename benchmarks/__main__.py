@@ -1,4 +1,4 @@
-"""All benchmarks, one after another: `python -m benchmarks [motion] [render] [dub] [speed]`."""
+"""All benchmarks, one after another: `python -m benchmarks [NAME ...]`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from importlib import import_module
 
 from benchmarks import table
 
-ALL = ("motion", "render", "dub", "speed")
+ALL = ("motion", "languages", "sync", "render", "dub", "speed")
 
 for name in sys.argv[1:] or ALL:
     import_module(f"benchmarks.{name}").run()

@@ -1,8 +1,11 @@
-"""Q4, Q5, Q7, Q8: the whole chain on files. Unseen voices into unseen targets, and digital silence.
+"""Q4-Q8: the whole chain on files. Unseen voices into unseen targets, and digital silence.
 
 The dubbed file is tracked from nothing and compared with the real speaker of the voice (Q4: correlation of the inner
 gap at lag 0, after the speaker's own offset is corrected, and the lag of best fit); silence: share of frames with a gap
-below 3 % of the face width (Q5); sharpness and jerk come from the judge (Q7, Q8), which knows nothing of the renderer.
+below 3 % of the face width (Q5); closures (Q6): share of the p, b and m heard in the voice at which the tracked lips of
+the dub are closed within one frame, beside the share at which the real speaker's were. They are heard by the phoneme
+net, the one that the renderer shuts lips by: what this cannot see is a closure that the net misses. Sharpness and jerk
+come from the judge (Q7, Q8), which knows nothing of the renderer.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ import numpy as np
 from benchmarks import clips, table, talker
 from lipsmith.engine import mouth
 from lipsmith.engine.dub import DubOptions, VoiceFor, dub
-from lipsmith.engine.faces.measure import measure
+from lipsmith.engine.faces.measure import closed_mouth, measure
 from lipsmith.engine.faces.track import watch
 from lipsmith.engine.media.probe import probe
 from lipsmith.engine.quality import conformance
@@ -45,6 +48,8 @@ def run() -> None:
         "Q4 undubbed source, mean": table.mean(rows, "source_r"),
         "Q4 lag of best fit in frames, mean of sizes": float(np.mean([abs(float(r["lag_frames"])) for r in rows])),  # type: ignore[arg-type]
         "Q5 closed frames under silence (bar 0.97)": closed,
+        "Q6 p, b, m closed within a frame, of all": _share(rows, "shut"),
+        "Q6 real speakers of the same voices": _share(rows, "really_shut"),
         "Q7 sharpness, mean (bar 0.85-1.15)": table.mean(rows, "sharpness"),
         "Q8 jerk, mean (bar 1.1)": table.mean(rows, "jerk"),
     }
@@ -59,6 +64,9 @@ def _pair(target: Path, speaker: Path, folder: Path) -> dict[str, object]:
     inside = (real.seconds >= times[0]) & (real.seconds <= times[-1])
     at, true = real.seconds[inside], mouth.gap(real.displacements[inside])
     source = talker.truth(target)
+    moments = talker.closures(talker.voice_of(speaker))
+    moments = moments[(moments > times[0]) & (moments < times[-1])]
+    rate = float(talker.seen(target).video.frame_rate)
     judged = judge(target, out, store=talker.store())
     actor = next(a for a in judged.actors if a.edited)
     own = np.interp(at, source.seconds - source.offset_seconds, mouth.gap(source.displacements))
@@ -68,7 +76,10 @@ def _pair(target: Path, speaker: Path, folder: Path) -> dict[str, object]:
         "frames": len(at),
         "gap_r": talker.correlation(np.interp(at, times, seen), true),
         "source_r": talker.correlation(own, true),
-        "lag_frames": round(talker.best_lag(times, seen, at, true) * float(talker.seen(target).video.frame_rate), 1),
+        "lag_frames": round(talker.best_lag(times, seen, at, true) * rate, 1),
+        "closures": len(moments),
+        "shut": _closed_at(moments, times, seen, rate),
+        "really_shut": _closed_at(moments, real.seconds, mouth.gap(real.displacements) + _rest_gap(speaker), rate),
         "sharpness": actor.sharpness_ratio,
         "jerk": actor.jerk_ratio,
         "seam": actor.seam,
@@ -77,6 +88,25 @@ def _pair(target: Path, speaker: Path, folder: Path) -> dict[str, object]:
         "softened": result.frames_softened,
         "file_differences": sum(not d.explained for d in conformance.compare(target, out)),
     }
+
+
+def _closed_at(moments: np.ndarray, times: np.ndarray, gaps: np.ndarray, rate: float) -> float:
+    """Share of moments within a frame of which some gap is below `CLOSED`."""
+    reach = 1.5 / rate  # the frame that shows the moment, one before and one after
+    shut = [bool((gaps[np.abs(times - moment) <= reach] < CLOSED).any()) for moment in moments]
+    return float(np.mean(shut)) if shut else float("nan")
+
+
+def _rest_gap(path: Path) -> float:
+    """Inner gap of a speaker's closed mouth, which `Truth` measures displacements from."""
+    points = talker.seen(path).people[0].measured
+    return float(mouth.gap(closed_mouth(points.points[points.usable])))
+
+
+def _share(rows: list[dict[str, object]], key: str) -> float:
+    """Mean over all closures of all pairs."""
+    counted = [row for row in rows if row["closures"]]
+    return float(np.average([row[key] for row in counted], weights=[row["closures"] for row in counted]))  # type: ignore[misc]
 
 
 def _silence(target: Path, folder: Path) -> dict[str, object]:

@@ -15,7 +15,7 @@ from lipsmith.engine.faces.measure import closed_mouth
 from lipsmith.engine.faces.track import Nets
 from lipsmith.engine.footage import Footage
 from lipsmith.engine.progress import silent
-from lipsmith.engine.speech import audio
+from lipsmith.engine.speech import audio, features
 from lipsmith.weights import WeightStore
 
 
@@ -27,6 +27,11 @@ def store() -> WeightStore:
 @lru_cache(maxsize=1)
 def nets() -> Nets:
     return Nets(store(), torch.device("cpu"))
+
+
+@lru_cache(maxsize=1)
+def listener() -> features.Listener:
+    return features.load_listener(store(), torch.device("cpu"))
 
 
 @lru_cache(maxsize=40)
@@ -63,6 +68,17 @@ def voice_of(path: Path) -> audio.Waveform:
     spec, video = seen(path).spec, seen(path).video
     start = float(video.start_pts * video.time_base)
     return audio.gather(decode.audio(path, spec.audio[0].stream_index, audio.SAMPLE_RATE, origin_seconds=start))
+
+
+_SURE, _LATE_SECONDS = 0.35, 0.08  # of a phoneme; its peak comes after the closure (docs/log.md)
+
+
+def closures(voice: audio.Waveform) -> np.ndarray:
+    """(C,) times at which a p, b or m is heard to shut the lips."""
+    closing = features.extract(voice, listener()).closing
+    inner = closing[1:-1]
+    peaks = np.flatnonzero((inner > _SURE) & (inner >= closing[:-2]) & (inner > closing[2:])) + 1
+    return peaks / features.ROWS_PER_SECOND - _LATE_SECONDS
 
 
 def correlation(a: np.ndarray, b: np.ndarray) -> float:

@@ -32,7 +32,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     f"{ENGINE}.quality": (
         *FACES,
         f"{ENGINE}.faces",
-        *(f"{ENGINE}.speech.{m}" for m in ("audio", "encoder", "features")),
+        *(f"{ENGINE}.speech.{m}" for m in ("audio", "features")),
     ),
     f"{ENGINE}.footage": (*FACES, f"{ENGINE}.faces", f"{ENGINE}.speech", f"{ENGINE}.quality.sync"),
     f"{ENGINE}.dub": (ENGINE,),

@@ -19,6 +19,7 @@ from lipsmith.console import to_json
 class VoiceFor:
     path: Path
     actor: int | None = None
+    script: str | None = None
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class DubOptions:
     voices: tuple[VoiceFor, ...]
     ranges: tuple[str, ...] = ()
     strength: float = 1.0
+    maintain_expression: bool = False
     device: str = "auto"
     threads: int = 2
 

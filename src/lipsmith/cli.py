@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import traceback
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from types import FrameType, ModuleType
@@ -19,11 +20,11 @@ import typer
 from lipsmith import __version__
 from lipsmith.config import DEVICES, Settings
 from lipsmith.console import Terminal
-from lipsmith.errors import LipsmithError, MissingExtra, OutputNotWritable, RequestError
+from lipsmith.errors import FileMissing, FileNotReadable, LipsmithError, MissingExtra, OutputNotWritable, RequestError
 from lipsmith.weights import WeightStore
 
 if TYPE_CHECKING:
-    from lipsmith.engine.dub import DubOptions, DubResult, Inspection
+    from lipsmith.engine.dub import DubOptions, DubResult, Inspection, VoiceFor
     from lipsmith.engine.media.spec import AudioSpec
     from lipsmith.engine.progress import Progress
     from lipsmith.engine.quality.check import Verdict
@@ -164,7 +165,14 @@ def dub(
         list[str] | None,
         typer.Option("--range", metavar="START-END", help="Dub only there, in seconds or HH:MM:SS:FF; repeatable."),
     ] = None,
+    script: Annotated[
+        Path | None,
+        typer.Option(metavar="TEXT", readable=False, help="What VOICE says, in English: times p, b and m exactly."),
+    ] = None,
     strength: Annotated[float, typer.Option(min=0.0, max=2.0, help="How far the mouth moves; 1 is natural.")] = 1.0,
+    maintain_expression: Annotated[
+        bool, typer.Option("--maintain-expression", help="Keep the source's smile or tension; speak through it.")
+    ] = False,
     report: Annotated[
         Path | None,
         typer.Option(metavar="FILE.html", readable=False, help="Check the dub and write a report about it."),
@@ -178,9 +186,12 @@ def dub(
         _require_folder(report)
     engine = _engine("dub")
     options = engine.DubOptions(
-        voices=tuple(engine.VoiceFor(path, number) for path, number in _voices(voice, actor, voices or [])),
+        voices=_with_script(
+            tuple(engine.VoiceFor(path, number) for path, number in _voices(voice, actor, voices or [])), script
+        ),
         ranges=tuple(ranges or ()),
         strength=strength,
+        maintain_expression=maintain_expression,
         device=_device(device, settings),
         threads=settings.threads,
     )
@@ -193,6 +204,24 @@ def dub(
         terminal.json({"dub": result, "report": report})
     else:
         _print_dub(terminal, result, report)
+
+
+def _with_script(voices: tuple[VoiceFor, ...], script: Path | None) -> tuple[VoiceFor, ...]:
+    """The only voice with what it says. Raises RequestError, FileMissing, FileNotReadable."""
+    if script is None:
+        return voices
+    if len(voices) != 1:
+        raise RequestError("--script tells what VOICE says; it does not go with several voices.")
+    return (replace(voices[0], script=_read_text(script)),)
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except FileNotFoundError as error:
+        raise FileMissing(f"{path} does not exist.") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise FileNotReadable(f"{path} cannot be read as UTF-8 text: {error}.") from error
 
 
 def _voices(voice: Path | None, actor: int | None, others: list[str]) -> list[tuple[Path, int | None]]:

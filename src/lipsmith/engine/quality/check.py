@@ -18,8 +18,7 @@ from lipsmith.engine.quality.conformance import Difference
 from lipsmith.engine.quality.fidelity import Fidelity, Seen
 from lipsmith.engine.quality.sync import SyncReport
 from lipsmith.engine.speech import audio
-from lipsmith.engine.speech.encoder import SpeechEncoder
-from lipsmith.engine.speech.features import extract, load_encoder
+from lipsmith.engine.speech.features import Listener, extract, load_listener
 from lipsmith.errors import BrokenMedia
 from lipsmith.weights import WeightStore
 
@@ -64,8 +63,8 @@ def check(
     pairs = fidelity.same_places(before, after)
     found = fidelity.compare(specs, before, pairs, threads=threads, progress=progress)
     speaker = _speaker(found, pairs)
-    encoder = load_encoder(store, where)
-    synced = [_sync(spec, seen, encoder) for spec, seen in zip(specs, speaker, strict=True)]
+    listener = load_listener(store, where)
+    synced = [_sync(spec, seen, listener) for spec, seen in zip(specs, speaker, strict=True)]
     return Verdict(
         source=source,
         dub=dub,
@@ -90,7 +89,7 @@ def _speaker(found: Fidelity, pairs: tuple[tuple[Seen, Seen], ...]) -> tuple[See
     return chosen[0] if chosen else (None, None)
 
 
-def _sync(spec: MediaSpec, seen: Seen | None, encoder: SpeechEncoder) -> SyncReport | None:
+def _sync(spec: MediaSpec, seen: Seen | None, listener: Listener) -> SyncReport | None:
     if seen is None or not spec.audio:
         return None
     video = require_video(spec)
@@ -102,7 +101,7 @@ def _sync(spec: MediaSpec, seen: Seen | None, encoder: SpeechEncoder) -> SyncRep
         return None
     if waveform.silent:
         return None
-    best = sync.score(extract(waveform, encoder), seen.measured, seen.seconds)
+    best = sync.score(extract(waveform, listener), seen.measured, seen.seconds)
     if best is sync.NOTHING:
         return None
     return SyncReport(best.frames(float(video.frame_rate)), best.offset_seconds, best.correlation, best.confidence)

@@ -13,15 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from lipsmith.engine import mouth
-from lipsmith.engine.faces.measure import Measured, closed_mouth, measure
-from lipsmith.engine.faces.track import Nets, torch_device, watch
-from lipsmith.engine.media import decode
-from lipsmith.engine.media.probe import probe, require_video
-from lipsmith.engine.progress import Progress, silent
-from lipsmith.engine.speech import audio, features
+from lipsmith.engine.faces.measure import Measured, closed_mouth
 from lipsmith.engine.speech.features import ROWS_PER_SECOND, SpeechFeatures
-from lipsmith.errors import NoAudioStream, NoFace
-from lipsmith.weights import WeightStore
 
 SCORER_FILE = Path(__file__).with_name("sync.npz")
 SEARCH_SECONDS = 0.6  # +-15 frames at 25 fps
@@ -84,15 +77,15 @@ def best_offset(heard: np.ndarray, seen: np.ndarray, seconds: np.ndarray) -> Off
         return NOTHING
     lags = np.arange(-SEARCH_SECONDS, SEARCH_SECONDS + 1e-9, STEP_SECONDS)
     rows = np.arange(len(heard)) / ROWS_PER_SECOND
-    scores = np.array([_agreement(heard, rows, seen, seconds + lag) for lag in lags])
+    scores = np.array([agreement(heard, rows, seen, seconds + lag) for lag in lags])
     best = int(np.argmax(scores))
     far = scores[np.abs(lags - lags[best]) > 0.2]
     spread = float(far.std()) + 1e-6
     return Offset(float(lags[best]), float(scores[best]), float((scores[best] - np.median(scores)) / spread))
 
 
-def _agreement(heard: np.ndarray, rows: np.ndarray, seen: np.ndarray, seconds: np.ndarray) -> float:
-    """Mean correlation over the two measures."""
+def agreement(heard: np.ndarray, rows: np.ndarray, seen: np.ndarray, seconds: np.ndarray) -> float:
+    """Mean correlation over opening and width of (T, 2) rows at their (T,) times with (N, 2) lips at (N,) times."""
     total = 0.0
     for column in range(seen.shape[1]):
         said, did = np.interp(seconds, rows, heard[:, column]), seen[:, column]
@@ -110,31 +103,6 @@ class SyncReport:
     offset_seconds: float
     correlation: float
     confidence: float
-
-
-def measure_sync(
-    path: Path,
-    *,
-    store: WeightStore,
-    device: str = "auto",
-    threads: int = 2,
-    progress: Progress = silent,
-) -> SyncReport:
-    """Offset and confidence of the face with most screen time. Raises NoFace, NoAudioStream, the InputErrors."""
-    spec = probe(path)
-    video = require_video(spec)
-    if not spec.audio:
-        raise NoAudioStream(f"{path} has no audio stream: there is no sound to compare the lips with.")
-    start = float(video.start_pts * video.time_base)
-    waveform = audio.gather(decode.audio(path, spec.audio[0].stream_index, audio.SAMPLE_RATE, origin_seconds=start))
-    where = torch_device(device)
-    tracking = watch(spec, Nets(store, where), threads=threads, progress=progress, stage="sync")
-    if not tracking.tracks:
-        raise NoFace(f"{path}: no face was found in any frame.")
-    measured = measure(tracking.tracks[0])
-    seconds = tracking.pts[measured.indices] * float(video.time_base) - start
-    found = score(features.extract(waveform, features.load_encoder(store, where)), measured, seconds)
-    return SyncReport(found.frames(float(video.frame_rate)), found.offset_seconds, found.correlation, found.confidence)
 
 
 def score(heard: SpeechFeatures, measured: Measured, seconds: np.ndarray) -> Offset:

@@ -19,11 +19,13 @@ from torch import Tensor, nn
 from lipsmith.engine import mouth
 from lipsmith.engine.mouth import MouthBasis, MouthPath
 from lipsmith.engine.speech.audio import SAMPLE_RATE, Waveform
-from lipsmith.engine.speech.encoder import HOP
-from lipsmith.engine.speech.features import ROWS_PER_SECOND, SIZE, SpeechFeatures
+from lipsmith.engine.speech.features import PHONETIC, ROWS_PER_SECOND, SIZE, SpeechFeatures
+from lipsmith.engine.speech.phonemes import HOP
 
 MODEL_FILE = Path(__file__).with_name("motion.npz")
 DILATIONS = (1, 2, 4, 8, 1, 2)
+# Nets that hear differently err differently: their mean is better than the best of them.
+EARS = {"phonetic": slice(0, PHONETIC), "whisper": slice(PHONETIC, SIZE), "both": slice(0, SIZE)}
 REACH = sum(DILATIONS)  # rows on each side that an output row depends on
 _PIECE = 1500  # rows at once: 30 s
 
@@ -46,18 +48,19 @@ _SHUT_GAP = -0.005  # face widths from the mouth at rest: lips press a little
 
 
 class MotionNet(nn.Module):
-    """(B, 432, T) standardised features -> (B, K, T) mouth coefficients."""
+    """(B, 944, T) standardised features -> (B, K, T) mouth coefficients. `ear`: which of the features it listens to."""
 
-    def __init__(self, outputs: int, width: int = 96, dropout: float = 0.0) -> None:
+    def __init__(self, outputs: int, ear: str, width: int = 96, dropout: float = 0.0) -> None:
         super().__init__()
-        self.inward = nn.Conv1d(SIZE, width, 1)
+        self._heard = EARS[ear]
+        self.inward = nn.Conv1d(self._heard.stop - self._heard.start, width, 1)
         self.steps = nn.ModuleList(nn.Conv1d(width, width, 3, padding=d, dilation=d) for d in DILATIONS)
         self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in DILATIONS)
         self.outward = nn.Conv1d(width, outputs, 1)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.inward(self.dropout(x))
+        x = self.inward(self.dropout(x[:, self._heard]))
         for step, norm in zip(self.steps, self.norms, strict=True):
             y = norm(step(x).transpose(1, 2)).transpose(1, 2)
             x = x + 0.5 * self.dropout(F.gelu(y))
@@ -66,7 +69,7 @@ class MotionNet(nn.Module):
 
 @dataclass(frozen=True)
 class Standard:
-    """How features are brought to zero mean and unit deviation: (432,) each."""
+    """How features are brought to zero mean and unit deviation: (944,) each."""
 
     mean: np.ndarray
     deviation: np.ndarray
@@ -82,9 +85,9 @@ class MotionModel:
         with np.load(path) as stored:
             self._standard = Standard(stored["mean"].astype(np.float32), stored["deviation"].astype(np.float32))
             outputs, self._spread = int(stored["outputs"]), stored["spread"].astype(np.float32)
-            self._nets = []
-            for number in range(int(stored["nets"])):
-                net = MotionNet(outputs)
+            self._nets, ears = [], stored["ears"]
+            for number in range(len(ears)):
+                net = MotionNet(outputs, str(ears[number]))
                 prefix = f"net{number}."
                 state = {
                     k[len(prefix) :]: torch.from_numpy(stored[k].astype(np.float32))

@@ -62,7 +62,7 @@ def read_package(path: Path) -> dict[str, np.ndarray]:
     }
 
 
-class SpeechEncoder(torch.nn.Module):
+class PhonemeEncoder(torch.nn.Module):
     """Four conformer blocks and the phoneme layer. Frozen."""
 
     real: Tensor
