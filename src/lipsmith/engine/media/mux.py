@@ -39,13 +39,16 @@ _MUXERS = {
     ".mkv": "matroska",
     ".webm": "webm",
     ".avi": "avi",
+    ".mxf": "mxf",
+    ".3gp": "3gp",
+    ".mts": "mpegts",
     ".flv": "flv",
     ".mpg": "mpeg",
     ".mpeg": "mpeg",
     ".ts": "mpegts",
     ".m2ts": "mpegts",
 }
-_MOV_FAMILY = ("mp4", "mov")
+_MOV_FAMILY = ("mp4", "mov", "3gp")
 # Written by the muxer itself, or untrue of the new file.
 _OWN_TAGS = {"major_brand", "minor_version", "compatible_brands", "encoder", "duration", "software"}
 _STATISTICS_TAGS = ("bps", "number_of_", "_statistics_", "duration-")
@@ -189,13 +192,10 @@ def plan_splice(source: MediaSpec, out: Path, stamps: np.ndarray, edited: np.nda
     wanted[edited] = True
     try:
         with open_input(source.path) as template:
-            found = splices.plan(video, index, wanted, muxer)
             graft.require_parameters(template, video, plan)
+            return splices.plan(video, index, wanted, muxer)
     except NotSpliceable as reason:
         return Whole(str(reason))
-    if found.replaced.all():
-        return Whole("Every group of pictures holds an edited one.")
-    return found
 
 
 class _Copier:
