@@ -21,7 +21,7 @@ from lipsmith.engine.media.frame import Box, Frame
 from lipsmith.engine.media.probe import probe, require_video
 from lipsmith.engine.media.soundtrack import Voice
 from lipsmith.engine.media.spec import MediaSpec
-from lipsmith.engine.quality import conformance
+from lipsmith.engine.quality import conformance, files
 
 PAGE = Path(__file__).parent.parent / "docs" / "formats.md"
 MS, TICKS, NTSC = Fraction(1, 1000), Fraction(1, 90_000), Fraction(1, 30_000)
@@ -205,7 +205,7 @@ class Fate:
     copied: int  # pictures that came back as packets
     why_all_encoded: str
     told: tuple[str, ...]  # what the writer says it could not keep
-    differences: tuple[conformance.Difference, ...]
+    verdict: files.FileVerdict
 
 
 def fate(case: Case, folder: Path, voice: Voice) -> Fate:
@@ -218,8 +218,8 @@ def fate(case: Case, folder: Path, voice: Voice) -> Fate:
     frames = edited(decode.frames(spec, excerpt), require_video(spec).width)
     report = mux.rewrite(spec, out, frames, [voice], splice=plan)
     copied = report.frames - report.frames_encoded
-    found = conformance.compare(source, out)
-    return Fate(case, spec, copied, report.why_all_encoded, report.differences, found)
+    verdict = files.check_files(source, out)
+    return Fate(case, spec, copied, report.why_all_encoded, report.differences, verdict)
 
 
 def edited(frames: Iterable[Frame], width: int) -> Iterator[Frame]:
@@ -242,7 +242,7 @@ def _lines(fates: Iterable[Fate]) -> Iterator[str]:
         video = require_video(one.spec)
         why = one.why_all_encoded or "It is one group of pictures."
         pictures = "untouched GOPs copied" if one.copied else f"all encoded anew: {why}"
-        not_kept = [*one.told, *map(_in_words, one.differences)]
+        not_kept = [*one.told, *map(_in_words, one.verdict.differences)]
         first = f"{video.codec} {video.profile or ''}".strip()
         yield f"| {one.case.name} | {first}, {video.pix_fmt} | {pictures} | {'; '.join(not_kept) or 'nothing'} |\n"
 
@@ -258,7 +258,8 @@ _HEAD = """# Formats
 Made by `tests/matrix.py`, not by hand: each line is a small file that was made, given new sound and two edited
 pictures, and compared with its source. The comparison covers container, codec, tag, profile, level, size, pixel format,
 colour description, mastering display and light level, rate, every time stamp, aspect, rotation, interlacing, all tags
-and chapters, and by hash the packets of every other stream.
+and chapters, and by hash the packets of every other stream; of the pictures every packet, every sample, captions,
+dynamic HDR and transparency.
 
 "Untouched GOPs copied": groups of pictures without an edited frame are the source's packets, bit for bit.
 

@@ -63,6 +63,8 @@ class DubOptions:
     voices: tuple[VoiceFor, ...]
     ranges: tuple[str, ...] = ()  # "START-END" in seconds or SMPTE; empty: everywhere
     strength: float = 1.0  # of articulation, 0 (still) to 2
+    language: str | None = None  # tag of the new soundtrack, ISO 639-2 ("fra"); None: as the one it replaces
+    keep_original_audio: bool = False  # the new soundtrack is added before the others instead of replacing the first
     device: str = "auto"
     threads: int = 2
 
@@ -225,6 +227,7 @@ def dub(
                 performance.play(decode.frames(seen.spec, excerpt, threads=options.threads)),
                 [Voice(voice.path) for voice in options.voices],
                 splice=splice,
+                sound=mux.NewTrack(options.language, options.keep_original_audio),
                 source_beyond_end=bool(spans),
                 progress=lambda _stage, done, total: progress("render", done, total),
                 threads=options.threads,

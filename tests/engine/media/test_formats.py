@@ -24,9 +24,18 @@ def test_the_page_is_what_comes_out(fates: list[matrix.Fate]) -> None:
 
 
 def test_nothing_unexplained_differs(fates: list[matrix.Fate]) -> None:
-    found = {one.case.name: [d for d in one.differences if not d.explained] for one in fates}
+    found = {one.case.name: one.verdict.unexplained for one in fates}
     assert {name: differences for name, differences in found.items() if differences} == {}
 
 
 def test_nothing_is_given_up(fates: list[matrix.Fate]) -> None:
     assert {one.case.name: one.told for one in fates if one.told} == {}
+
+
+def test_what_is_copied_is_identical(fates: list[matrix.Fate]) -> None:
+    for one in fates:
+        seen = one.verdict.pictures
+        assert seen is not None
+        assert seen.frames_identical >= one.copied, one.case.name
+        assert seen.frames_drifted == 0 and seen.lost == (), one.case.name
+        assert any(first <= matrix.EDITED[0] <= last for first, last in seen.changed), one.case.name

@@ -174,6 +174,12 @@ def _lands_before(spec: MediaSpec, video: VideoSpec, index: PacketIndex, opening
         return packet.pts is not None and packet.pts <= index.pts[opening]
 
 
+def channel_count(path: Path, stream_index: int | None) -> int:
+    """Of a sound stream (None: the first). Raises NoAudioStream, BrokenMedia and the errors of `open_input`."""
+    with open_input(path) as container:
+        return int(_audio_stream(container, stream_index, path).codec_context.layout.nb_channels)
+
+
 def _decoded(container: InputContainer, stream: av.VideoStream | av.AudioStream) -> Iterator[Any]:
     """All that decodes; a damaged packet is skipped, a damaged container ends the stream."""
     packets = container.demux(stream)

@@ -299,14 +299,15 @@ def _options(encoder: str, same_codec: bool, video: VideoSpec, picture: av.Video
             parameters.append(f"level-idc={video.level / 30:g}")  # HEVC counts levels in thirtieths
         preset = "superfast" if load > _HUGE_ABOVE else "veryfast"
         return {"preset": preset, "tune": "psnr", "x265-params": ":".join(parameters)}
+    if encoder == "libsvtav1":
+        told = ":".join(_hdr_parameters_av1(picture))
+        return {"preset": "9", **({"svtav1-params": told} if told else {})}
     return _other_options(encoder, video)
 
 
 def _other_options(encoder: str, video: VideoSpec) -> dict[str, str]:
     if encoder == "libvpx-vp9":
         return {"deadline": "realtime", "cpu-used": "6", "row-mt": "1", "lag-in-frames": "0"}
-    if encoder == "libsvtav1":
-        return {"preset": "9"}
     if encoder == "prores_ks":
         return {"profile": _PRORES_PROFILES.get(video.profile or "", "3"), "vendor": "apl0"}
     if encoder == "dnxhd":
@@ -385,13 +386,27 @@ def _display_matrix(picture: av.VideoFrame) -> tuple[int, ...] | None:
 
 def _hdr_parameters(picture: av.VideoFrame) -> Iterator[str]:
     """x265's words for static HDR: chromaticities in units of 0.00002, luminance in 0.0001 cd/m2."""
-    mastering = _side_data(picture, "MASTERING_DISPLAY_METADATA")
-    if mastering is not None:
-        numbers = struct.unpack("=20i", mastering[:80])  # ten fractions: R, G, B and white (x, y), darkest, brightest
-        values = [Fraction(*pair) if pair[1] else Fraction(0) for pair in zip(numbers[::2], numbers[1::2], strict=True)]
+    if values := _mastering(picture):
         rx, ry, gx, gy, bx, by, wx, wy = (round(value * 50_000) for value in values[:8])
         darkest, brightest = (round(value * 10_000) for value in values[8:])
         yield f"master-display=G({gx},{gy})B({bx},{by})R({rx},{ry})WP({wx},{wy})L({brightest},{darkest})"
-    light = _side_data(picture, "CONTENT_LIGHT_LEVEL")
-    if light is not None:
+    if light := _side_data(picture, "CONTENT_LIGHT_LEVEL"):
         yield "max-cll={},{}".format(*struct.unpack("=2I", light[:8]))
+
+
+def _hdr_parameters_av1(picture: av.VideoFrame) -> Iterator[str]:
+    """SVT-AV1's words for the same: decimals."""
+    if values := _mastering(picture):
+        rx, ry, gx, gy, bx, by, wx, wy, darkest, brightest = (f"{float(value):.6g}" for value in values)
+        yield f"mastering-display=G({gx},{gy})B({bx},{by})R({rx},{ry})WP({wx},{wy})L({brightest},{darkest})"
+    if light := _side_data(picture, "CONTENT_LIGHT_LEVEL"):
+        yield "content-light={},{}".format(*struct.unpack("=2I", light[:8]))
+
+
+def _mastering(picture: av.VideoFrame) -> list[Fraction]:
+    """Red, green, blue and white (x, y), darkest, brightest (AVMasteringDisplayMetadata); empty if not told."""
+    data = _side_data(picture, "MASTERING_DISPLAY_METADATA")
+    if data is None:
+        return []
+    numbers = struct.unpack("=20i", data[:80])
+    return [Fraction(*pair) if pair[1] else Fraction(0) for pair in zip(numbers[::2], numbers[1::2], strict=True)]

@@ -18,15 +18,15 @@ from pathlib import Path
 import av
 import numpy as np
 from av.container import InputContainer, OutputContainer
-from av.stream import Stream
+from av.stream import Disposition, Stream
 
-from lipsmith.engine.media import clock, decode, gops, graft
+from lipsmith.engine.media import clock, decode, dialogue, gops, graft
 from lipsmith.engine.media import splice as splices
 from lipsmith.engine.media.encode import VideoEncoder, plan_video
 from lipsmith.engine.media.frame import Frame
 from lipsmith.engine.media.graft import SplicedVideo
 from lipsmith.engine.media.probe import first_picture, open_input, require_video, video_stream
-from lipsmith.engine.media.soundtrack import SoundEncoder, SoundPlan, Voice, mix, plan_sound
+from lipsmith.engine.media.soundtrack import Bed, SoundEncoder, SoundPlan, Voice, mix, plan_sound
 from lipsmith.engine.media.spec import MediaSpec, VideoSpec
 from lipsmith.engine.media.splice import NotSpliceable, SplicePlan, Whole
 from lipsmith.engine.progress import Progress, silent
@@ -64,6 +64,14 @@ _PROGRESS_EVERY = 10  # frames
 
 
 @dataclass(frozen=True)
+class NewTrack:
+    """How the new soundtrack stands beside the source's."""
+
+    language: str | None = None  # its tag, ISO 639-2 ("fra"); None: as the track it replaces
+    keeps_original: bool = False  # it comes before the source's tracks, all of which stay
+
+
+@dataclass(frozen=True)
 class RewriteReport:
     """What was done to the file."""
 
@@ -84,6 +92,7 @@ def rewrite(
     *,
     splice: SplicePlan | Whole | None = None,
     source_beyond_end: bool = False,
+    sound: NewTrack = NewTrack(),
     progress: Progress = silent,
     threads: int = 2,
 ) -> RewriteReport:
@@ -91,7 +100,8 @@ def rewrite(
 
     With a `SplicePlan`, `frames` are those of its runs only, and every other picture is copied as a packet.
     Voices are laid from the first frame on; the track is as long as the video. Where no voice sounds yet or any more
-    there is silence, or with `source_beyond_end` the source's own sound. The container follows the suffix of `out`.
+    there is silence, or with `source_beyond_end` the source's own sound. `sound` says what the new track is called and
+    whether the first one is replaced. The container follows the suffix of `out`.
     Raises OutputNotWritable (also where `out` is the source), DiskFull, UnsupportedVideo, NoVideoStream, and what
     `frames` and the voices raise; then nothing is left behind.
     """
@@ -99,7 +109,7 @@ def rewrite(
     require_place(source.path, out)
     part = out.with_name(f".{out.stem}.{uuid.uuid4().hex}{out.suffix}")
     try:
-        report = _write(source, part, muxer, frames, voices, splice, source_beyond_end, progress, threads)
+        report = _write(source, part, muxer, frames, voices, splice, source_beyond_end, sound, progress, threads)
         with _writing(out):
             part.replace(out)
     finally:
@@ -115,6 +125,7 @@ def _write(
     voices: Sequence[Voice] | None,
     splice: SplicePlan | Whole | None,
     source_beyond_end: bool,
+    wish: NewTrack,
     progress: Progress,
     threads: int,
 ) -> RewriteReport:
@@ -141,12 +152,15 @@ def _write(
                 _take_tags(stream, pictures.stream, video.codec_tag if _same_family(source, muxer) else "")
             elif sound is not None and source.audio and stream.index == source.audio[0].stream_index:
                 track = SoundEncoder(output, sound, start_seconds)
-                _take_tags(stream, track.stream, "")
+                _name_track(track.stream, stream, wish)
+                if wish.keeps_original:
+                    copier.add(stream, beside_new=True)
             else:
-                copier.add(stream)
+                copier.add(stream, beside_new=sound is not None and wish.keeps_original)
         assert pictures is not None
         if sound is not None and track is None:
             track = SoundEncoder(output, sound, start_seconds)
+            _name_track(track.stream, None, wish)
         _take_file_tags(template, output)
         blocks = _blocks(source, video, voices, sound, source_beyond_end)
         with _writing(part):
@@ -209,8 +223,11 @@ class _Copier:
         self._waiting: av.Packet | None = None
         self.differences: list[str] = []
 
-    def add(self, stream: Stream) -> None:
-        """Carry this stream, unless the muxer makes it by itself (timecode, chapters) or cannot hold it."""
+    def add(self, stream: Stream, *, beside_new: bool = False) -> None:
+        """Carry this stream, unless the muxer makes it by itself (timecode, chapters) or cannot hold it.
+
+        `beside_new`: a new soundtrack was added, and is the one that plays by default.
+        """
         if stream.type == "data" and _is_made_by_muxer(stream, self._source):
             return
         if not _can_carry(stream, self._output.format.name):
@@ -220,6 +237,8 @@ class _Copier:
             return
         target = self._output.add_stream_from_template(stream, opaque=True)
         _take_tags(stream, target, "")
+        if beside_new and stream.type == "audio":
+            target.disposition = stream.disposition & ~Disposition.default
         if stream.type != "attachment":  # those are written with the header
             self._targets[stream.index] = target
 
@@ -316,12 +335,16 @@ def _blocks(
     if voices is None or plan is None:
         return iter(())
     total = clock.sample_of_seconds(video.duration_seconds_from_content, plan.sample_rate)
-    elsewhere = None
-    if source_beyond_end and source.audio:
+    if not source.audio:
+        return mix(voices, plan, total, dialogue.everywhere(plan.layout))
+    index = source.audio[0].stream_index
+    placement = dialogue.place(source.path, index, plan.layout)
+    bed = None
+    if source_beyond_end or placement.keeps_any:
         origin = clock.seconds_of_pts(video.start_pts, video.time_base)
-        index = source.audio[0].stream_index
-        elsewhere = decode.audio(source.path, index, plan.sample_rate, plan.layout, origin_seconds=origin)
-    return mix(voices, plan, total, elsewhere)
+        own = decode.audio(source.path, index, plan.sample_rate, plan.layout, origin_seconds=origin)
+        bed = Bed(own, fills=source_beyond_end)
+    return mix(voices, plan, total, placement, bed)
 
 
 def _muxer_options(source: MediaSpec, template: InputContainer, muxer: str) -> dict[str, str]:
@@ -372,6 +395,16 @@ def _take_tags(source: Stream, target: Stream, codec_tag: str) -> None:
     target.disposition = source.disposition
     if codec_tag:
         target.codec_context.codec_tag = codec_tag
+
+
+def _name_track(target: Stream, replaced: Stream | None, wish: NewTrack) -> None:
+    """Tags of the new soundtrack: those of the one it replaces, and the language asked for."""
+    if replaced is not None and not wish.keeps_original:
+        _take_tags(replaced, target, "")
+    else:
+        target.disposition = Disposition.default
+    if wish.language:
+        target.metadata["language"] = wish.language
 
 
 def _take_file_tags(template: InputContainer, output: OutputContainer) -> None:
