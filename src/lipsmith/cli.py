@@ -450,6 +450,31 @@ def _print_verdict(terminal: Terminal, verdict: Verdict, page: ModuleType) -> No
 
 
 @app.command(epilog=EXIT_CODES)
+def proxy(
+    source: Annotated[
+        Path, typer.Argument(metavar="SOURCE", readable=False, help="Any video file: a source or a dub.")
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="OUT.mp4", readable=False, help="The preview to write.")
+    ],
+    longest_side: Annotated[int, typer.Option(min=16, max=4096, metavar="PIXELS", help="Of its pictures.")] = 1280,
+    as_json: Json = False,
+) -> None:
+    """Make a small H.264 preview that every browser plays, with SOURCE's frames at SOURCE's times."""
+    terminal, settings = Terminal(as_json=as_json), Settings.from_environment()
+    engine = _engine("media.proxy")
+    with terminal.progress() as progress:
+        result = engine.make_proxy(
+            source, output, longest_side=longest_side, threads=settings.threads, progress=progress
+        )
+    if as_json:
+        terminal.json({"proxy": result})
+    else:
+        terminal.line(f"{result.path}", style="bold")
+        terminal.line(f"  {result.frames} frames of {result.width}x{result.height}")
+
+
+@app.command(epilog=EXIT_CODES)
 def demo(
     folder: Annotated[Path, typer.Option(readable=False, help="Where source, dub and report go.")] = Path("demo"),
     video: Annotated[

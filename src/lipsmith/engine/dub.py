@@ -28,6 +28,7 @@ from lipsmith.engine.footage import Footage, Person
 from lipsmith.engine.media import clock, decode, mux
 from lipsmith.engine.media.clock import Span
 from lipsmith.engine.media.encode import plan_video
+from lipsmith.engine.media.place import require_place
 from lipsmith.engine.media.probe import first_picture
 from lipsmith.engine.media.soundtrack import Voice, plan_sound
 from lipsmith.engine.media.spec import MediaSpec
@@ -158,7 +159,7 @@ def train(
     progress: Progress = silent,
 ) -> TrainResult:
     """Learn one person of a shot. Raises the InputErrors, FaceErrors, UnknownActor, OutputErrors, WeightsError."""
-    mux.require_place(shot, out)
+    require_place(shot, out)
     watch = _Watch()
     with _bounded(threads):
         where = torch_device(device)
@@ -187,7 +188,7 @@ def dub(
 
     Raises the InputErrors, RequestErrors, FaceErrors, OutputErrors, WeightsError.
     """
-    mux.require_place(shot, out)
+    require_place(shot, out)
     _require_distinct(options)
     watch = _Watch()
     with _bounded(options.threads), ExitStack() as stack:

@@ -7,10 +7,7 @@ a temporary name beside its place and renamed at the end.
 from __future__ import annotations
 
 import contextlib
-import errno
 import io
-import os
-import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,12 +22,13 @@ from lipsmith.engine.media import splice as splices
 from lipsmith.engine.media.encode import VideoEncoder, plan_video
 from lipsmith.engine.media.frame import Frame
 from lipsmith.engine.media.graft import SplicedVideo
+from lipsmith.engine.media.place import appearing_whole, close_quietly, require_place, writing
 from lipsmith.engine.media.probe import first_picture, open_input, require_video, video_stream
 from lipsmith.engine.media.soundtrack import Bed, SoundEncoder, SoundPlan, Voice, mix, plan_sound
 from lipsmith.engine.media.spec import MediaSpec, VideoSpec
 from lipsmith.engine.media.splice import NotSpliceable, SplicePlan, Whole
 from lipsmith.engine.progress import Progress, silent
-from lipsmith.errors import DiskFull, LipsmithError, OutputNotWritable, UnsupportedVideo
+from lipsmith.errors import UnsupportedVideo
 
 _MUXERS = {
     ".mp4": "mp4",
@@ -59,7 +57,6 @@ _MP4_TAGS = {
     "creation_time", "timecode", "track", "disc", "hd_video", "media_type", "rating",
 }  # fmt: skip
 _LARGEST_TIMESCALE = 2**31 - 1
-_NO_ROOM = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
 _PROGRESS_EVERY = 10  # frames
 
 
@@ -107,14 +104,8 @@ def rewrite(
     """
     muxer = muxer_of(out)
     require_place(source.path, out)
-    part = out.with_name(f".{out.stem}.{uuid.uuid4().hex}{out.suffix}")
-    try:
-        report = _write(source, part, muxer, frames, voices, splice, source_beyond_end, sound, progress, threads)
-        with _writing(out):
-            part.replace(out)
-    finally:
-        part.unlink(missing_ok=True)
-    return report
+    with appearing_whole(out) as part:
+        return _write(source, part, muxer, frames, voices, splice, source_beyond_end, sound, progress, threads)
 
 
 def _write(
@@ -134,10 +125,10 @@ def _write(
     plan = plan_video(video, muxer, picture)
     sound = None if voices is None else plan_sound(source.audio[0] if source.audio else None, muxer)
     with open_input(source.path) as template, contextlib.ExitStack() as stack:
-        with _writing(part):
+        with writing(part):
             output = av.open(str(part), "w", format=muxer, container_options=_muxer_options(source, template, muxer))
         # On an error the file is deleted anyway; closing may fail once more and must not hide the first error.
-        stack.push(lambda kind, _error, _trace: _close_quietly(output) if kind else None)
+        stack.push(lambda kind, _error, _trace: close_quietly(output) if kind else None)
         copier = _Copier(template, output)
         pictures: VideoEncoder | SplicedVideo | None = None
         track: SoundEncoder | None = None
@@ -163,7 +154,7 @@ def _write(
             _name_track(track.stream, None, wish)
         _take_file_tags(template, output)
         blocks = _blocks(source, video, voices, sound, source_beyond_end)
-        with _writing(part):
+        with writing(part):
             output.start_encoding()
         count = 0
         for packet in pictures.packets(frames):
@@ -176,7 +167,7 @@ def _write(
                 progress("write", count, video.frame_count_from_content)
         _feed(output, track, blocks, None, part)
         _mux(output, copier.until(None), part)
-        with _writing(part):
+        with writing(part):
             output.close()
     progress("write", count, count)
     told = (
@@ -185,6 +176,8 @@ def _write(
         *copier.differences,
         *_container_differences(source, muxer),
     )
+    if (missing := video.frame_count_from_content - count) > 0:
+        told = (*told, f"{missing} of the source's pictures cannot be decoded and are left out.")
     encoded = splice.frames_encoded if isinstance(splice, SplicePlan) else count
     reason = splice.reason if isinstance(splice, Whole) else ""
     return RewriteReport(plan.codec, plan.encoder, plan.settings, count, encoded, reason, told)
@@ -275,42 +268,9 @@ def muxer_of(out: Path) -> str:
     return muxer
 
 
-def require_place(source: Path, out: Path) -> None:
-    """Fail before hours of work, not after. Raises OutputNotWritable."""
-    folder = out.parent
-    if not folder.is_dir():
-        raise OutputNotWritable(f"{out} cannot be written: the folder {folder} does not exist; create it first.")
-    if out.is_dir():
-        raise OutputNotWritable(f"{out} cannot be written: it is a folder.")
-    if out.exists() and source.exists() and out.samefile(source):
-        raise OutputNotWritable(f"{out} is the source itself; choose another name.")
-    if not os.access(folder, os.W_OK):
-        raise OutputNotWritable(f"{out} cannot be written: no permission to write in {folder}.")
-
-
-@contextlib.contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    """FFmpeg's errors about the output in our words."""
-    try:
-        yield
-    except LipsmithError:
-        raise
-    except (av.FFmpegError, OSError) as error:
-        if error.errno in _NO_ROOM:
-            raise DiskFull(f"{path.parent}: there is no room left for the output.") from error
-        if isinstance(error, OSError):
-            raise OutputNotWritable(f"{path.parent}: cannot be written ({error.strerror}).") from error
-        raise UnsupportedVideo(f"The container {path.suffix} refuses these streams ({error.strerror}).") from error
-
-
-def _close_quietly(output: OutputContainer) -> None:
-    with contextlib.suppress(av.FFmpegError, OSError):
-        output.close()
-
-
 def _mux(output: OutputContainer, packets: Iterable[av.Packet], path: Path) -> None:
     for packet in packets:
-        with _writing(path):
+        with writing(path):
             output.mux_one(packet)
 
 
