@@ -38,6 +38,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     f"{ENGINE}.dub": (ENGINE,),
     "lipsmith.demo": (f"{ENGINE}.media", f"{ENGINE}.mouth", f"{ENGINE}.faces", "lipsmith.config"),
     "lipsmith.console": (),
+    "lipsmith.service": (),
     "lipsmith.__main__": ("lipsmith.cli",),
     "lipsmith.cli": (
         f"{ENGINE}.dub",

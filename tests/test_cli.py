@@ -28,6 +28,8 @@ class DubOptions:
     ranges: tuple[str, ...] = ()
     strength: float = 1.0
     maintain_expression: bool = False
+    language: str | None = None
+    keep_original_audio: bool = False
     device: str = "auto"
     threads: int = 2
 

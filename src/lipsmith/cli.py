@@ -28,9 +28,11 @@ if TYPE_CHECKING:
     from lipsmith.engine.media.spec import AudioSpec
     from lipsmith.engine.progress import Progress
     from lipsmith.engine.quality.check import Verdict
+    from lipsmith.engine.quality.files import FileVerdict
 
 INTERNAL_ERROR = 70
 INTERRUPTED = 130
+_STRETCHES_SHOWN = 20
 
 EXIT_CODES = """
 **Exit codes**: 0 done · 1 `check` found an unexplained difference · 2 wrong usage, or a request that does not fit
@@ -173,6 +175,13 @@ def dub(
     maintain_expression: Annotated[
         bool, typer.Option("--maintain-expression", help="Keep the source's smile or tension; speak through it.")
     ] = False,
+    language: Annotated[
+        str | None,
+        typer.Option(metavar="CODE", help="Language tag of the new sound, such as fra. Default: as the replaced one."),
+    ] = None,
+    keep_original_audio: Annotated[
+        bool, typer.Option("--keep-original-audio", help="Add the new sound before the others; replace none.")
+    ] = False,
     report: Annotated[
         Path | None,
         typer.Option(metavar="FILE.html", readable=False, help="Check the dub and write a report about it."),
@@ -192,6 +201,8 @@ def dub(
         ranges=tuple(ranges or ()),
         strength=strength,
         maintain_expression=maintain_expression,
+        language=_language_tag(language),
+        keep_original_audio=keep_original_audio,
         device=_device(device, settings),
         threads=settings.threads,
     )
@@ -222,6 +233,13 @@ def _read_text(path: Path) -> str:
         raise FileMissing(f"{path} does not exist.") from error
     except (OSError, UnicodeDecodeError) as error:
         raise FileNotReadable(f"{path} cannot be read as UTF-8 text: {error}.") from error
+
+
+def _language_tag(code: str | None) -> str | None:
+    """Raises RequestError."""
+    if code is not None and not (len(code) == 3 and code.isascii() and code.isalpha()):
+        raise RequestError(f"--language {code} is not a code of three letters (ISO 639-2), such as fra or jpn.")
+    return code.lower() if code else None
 
 
 def _voices(voice: Path | None, actor: int | None, others: list[str]) -> list[tuple[Path, int | None]]:
@@ -388,6 +406,9 @@ def check(
     report: Annotated[
         Path | None, typer.Option(metavar="FILE.html", readable=False, help="Write it as a page as well.")
     ] = None,
+    files_only: Annotated[
+        bool, typer.Option("--files-only", help="Look at no faces: streams, tags, packets, frames. Needs no weights.")
+    ] = False,
     device: Device = None,
     as_json: Json = False,
 ) -> None:
@@ -398,6 +419,10 @@ def check(
     terminal, settings = Terminal(as_json=as_json), Settings.from_environment()
     if report is not None:
         _require_folder(report)
+    if files_only and report is not None:
+        raise RequestError("--report shows faces: leave out --files-only.")
+    if files_only:
+        _check_files(terminal, source, dubbed, settings.threads)
     judge, page = _engine("quality.check"), _engine("quality.report")
     with terminal.progress() as progress:
         verdict = judge.check(
@@ -417,17 +442,65 @@ def check(
     raise typer.Exit(0 if verdict.passed else 1)
 
 
-def _print_verdict(terminal: Terminal, verdict: Verdict, page: ModuleType) -> None:
+def _check_files(terminal: Terminal, source: Path, dubbed: Path, threads: int) -> NoReturn:
+    with terminal.progress() as progress:
+        verdict = _engine("quality.files").check_files(source, dubbed, threads=threads, progress=progress)
+    if terminal.as_json:
+        terminal.json({"check": verdict})
+    else:
+        _print_files(terminal, verdict)
+    raise typer.Exit(0 if verdict.passed else 1)
+
+
+def _print_files(terminal: Terminal, verdict: FileVerdict) -> None:
     for difference in verdict.unexplained:
         terminal.line(f"differs: {difference}", style="red")
     for difference in verdict.explained:
         terminal.line(f"differs for a good reason: {difference}")
     if not verdict.unexplained:
         terminal.line("The file differs in nothing that a dub does not explain.", style="green")
+    if (seen := verdict.pictures) is not None:
+        terminal.line(
+            f"{seen.packets_identical} of {seen.packets} packets and {seen.frames_identical} of {seen.frames} frames "
+            "of the picture are the source's, bit for bit."
+        )
+        for first, last in seen.changed[:_STRETCHES_SHOWN]:
+            terminal.line(f"  frames {first}-{last} differ")
+        if len(seen.changed) > _STRETCHES_SHOWN:
+            terminal.line(f"  and {len(seen.changed) - _STRETCHES_SHOWN} more stretches")
+
+
+def _print_verdict(terminal: Terminal, verdict: Verdict, page: ModuleType) -> None:
+    _print_files(terminal, verdict)
     rows = [(figure.name, figure.value, figure.target, figure.verdict) for figure in page.figures(verdict)]
     terminal.table("Picture and sound", ("", "measured", "target", ""), rows)
     for warning in verdict.warnings:
         terminal.line(f"warning: {warning}", style="yellow")
+
+
+@app.command(epilog=EXIT_CODES)
+def proxy(
+    source: Annotated[
+        Path, typer.Argument(metavar="SOURCE", readable=False, help="Any video file: a source or a dub.")
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="OUT.mp4", readable=False, help="The preview to write.")
+    ],
+    longest_side: Annotated[int, typer.Option(min=16, max=4096, metavar="PIXELS", help="Of its pictures.")] = 1280,
+    as_json: Json = False,
+) -> None:
+    """Make a small H.264 preview that every browser plays, with SOURCE's frames at SOURCE's times."""
+    terminal, settings = Terminal(as_json=as_json), Settings.from_environment()
+    engine = _engine("media.proxy")
+    with terminal.progress() as progress:
+        result = engine.make_proxy(
+            source, output, longest_side=longest_side, threads=settings.threads, progress=progress
+        )
+    if as_json:
+        terminal.json({"proxy": result})
+    else:
+        terminal.line(f"{result.path}", style="bold")
+        terminal.line(f"  {result.frames} frames of {result.width}x{result.height}")
 
 
 @app.command(epilog=EXIT_CODES)

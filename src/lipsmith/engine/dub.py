@@ -29,6 +29,7 @@ from lipsmith.engine.footage import Footage, Person
 from lipsmith.engine.media import clock, decode, mux
 from lipsmith.engine.media.clock import Span
 from lipsmith.engine.media.encode import plan_video
+from lipsmith.engine.media.place import require_place
 from lipsmith.engine.media.probe import first_picture
 from lipsmith.engine.media.soundtrack import Voice, plan_sound
 from lipsmith.engine.media.spec import MediaSpec
@@ -67,6 +68,8 @@ class DubOptions:
     ranges: tuple[str, ...] = ()  # "START-END" in seconds or SMPTE; empty: everywhere
     strength: float = 1.0  # of articulation, 0 (still) to 2
     maintain_expression: bool = False  # keep the source's smile or tension and only speak through it
+    language: str | None = None  # tag of the new soundtrack, ISO 639-2 ("fra"); None: as the one it replaces
+    keep_original_audio: bool = False  # the new soundtrack is added before the others instead of replacing the first
     device: str = "auto"
     threads: int = 2
 
@@ -160,7 +163,7 @@ def train(
     progress: Progress = silent,
 ) -> TrainResult:
     """Learn one person of a shot. Raises the InputErrors, FaceErrors, UnknownActor, OutputErrors, WeightsError."""
-    mux.require_place(shot, out)
+    require_place(shot, out)
     watch = _Watch()
     with _bounded(threads):
         where = torch_device(device)
@@ -189,7 +192,7 @@ def dub(
 
     Raises the InputErrors, RequestErrors, FaceErrors, OutputErrors, WeightsError.
     """
-    mux.require_place(shot, out)
+    require_place(shot, out)
     _require_distinct(options)
     watch = _Watch()
     with _bounded(options.threads), ExitStack() as stack:
@@ -233,6 +236,7 @@ def dub(
                 performance.play(decode.frames(seen.spec, excerpt, threads=options.threads)),
                 [Voice(voice.path) for voice in options.voices],
                 splice=splice,
+                sound=mux.NewTrack(options.language, options.keep_original_audio),
                 source_beyond_end=bool(spans),
                 progress=lambda _stage, done, total: progress("render", done, total),
                 threads=options.threads,

@@ -61,7 +61,7 @@ def test_changed_pictures_are_seen(source: Path, tmp_path: Path, change: dict[st
         ((Track(), Track(hertz=301)), BASE, "copied_packets"),
         ((Track(),), BASE, "stream_count"),
         ((Track(layout="mono"), Track(hertz=300)), BASE, "audio_facts"),
-        ((Track(language="fra"), Track(hertz=300)), BASE, "tag"),
+        ((Track(), Track(language="fra", hertz=300)), BASE, "tag"),
         ((Track(), Track(hertz=300)), {**BASE, "tags": {"title": "Two"}}, "tag"),
         ((Track(), Track(hertz=300)), {**BASE, "chapters": ()}, "chapters"),
     ],

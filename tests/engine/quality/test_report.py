@@ -40,6 +40,7 @@ def verdict(talking_shot: Path) -> Verdict:
         dub=talking_shot,
         passed=False,
         differences=(Difference("video_pix_fmt", "pixel format <b>", "yuv420p", "yuv444p", explained=False),),
+        pictures=None,
         fidelity=Fidelity(50, 25.0, IDENTICAL_DB, IDENTICAL_DB, 0, (actor,), ()),
         sync_source=None,
         sync_dub=None,

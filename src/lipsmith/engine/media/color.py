@@ -22,8 +22,8 @@ from lipsmith.engine.media.frame import Box, Frame
 from lipsmith.engine.media.spec import ColorSpec
 from lipsmith.errors import UnsupportedVideo
 
-_PLANAR_YUV = re.compile(r"yuvj?4(20|22|44)p(?:(10|12)le)?")
-_PLANAR_RGB = re.compile(r"gbrp(?:(10|12)le)?")
+_PLANAR_YUV = re.compile(r"yuv[aj]?4(20|22|44)p(?:(9|10|12|14|16)le)?")
+_PLANAR_RGB = re.compile(r"gbra?p(?:(9|10|12|14|16)le)?")
 # (Kr, Kb) by H.273 matrix number; FFmpeg takes BT.601 where nothing is said, and so do we.
 _LUMA_WEIGHTS = {
     1: (0.2126, 0.0722),
@@ -58,11 +58,31 @@ def _layout(pix_fmt: str) -> _Layout:
         return _Layout(False, planar, apart, together, step_x, step_y, np.uint16 if match[2] else np.uint8)
     if match := _PLANAR_RGB.fullmatch(pix_fmt):
         return _Layout(True, (2, 0, 1), apart, together, 1, 1, np.uint16 if match[1] else np.uint8)
-    if pix_fmt == "nv12":
-        return _Layout(False, (0, 1, 1), (1, 2, 2), (0, 0, 1), 2, 2, np.uint8)
-    if pix_fmt == "rgb24":
-        return _Layout(True, (0, 0, 0), (3, 3, 3), (0, 1, 2), 1, 1, np.uint8)
+    if known := _OTHERS.get(pix_fmt):
+        return known
     raise UnsupportedVideo(f"Pictures in the pixel format {pix_fmt} cannot be edited; convert the video to yuv420p.")
+
+
+def _packed_rgb(step: int, red: int, green: int, blue: int, dtype: type[np.generic] = np.uint8) -> _Layout:
+    return _Layout(True, (0, 0, 0), (step, step, step), (red, green, blue), 1, 1, dtype)
+
+
+def _packed_422(luma: int, blue: int, red: int) -> _Layout:
+    return _Layout(False, (0, 0, 0), (2, 4, 4), (luma, blue, red), 2, 1, np.uint8)
+
+
+_OTHERS = {
+    "nv12": _Layout(False, (0, 1, 1), (1, 2, 2), (0, 0, 1), 2, 2, np.uint8),
+    "nv16": _Layout(False, (0, 1, 1), (1, 2, 2), (0, 0, 1), 2, 1, np.uint8),
+    "yuyv422": _packed_422(0, 1, 3),
+    "uyvy422": _packed_422(1, 0, 2),
+    "rgb24": _packed_rgb(3, 0, 1, 2),
+    "bgr24": _packed_rgb(3, 2, 1, 0),
+    "rgb48le": _packed_rgb(3, 0, 1, 2, np.uint16),
+    **{name: _packed_rgb(4, 0, 1, 2) for name in ("rgba", "rgb0")},
+    **{name: _packed_rgb(4, 2, 1, 0) for name in ("bgra", "bgr0")},
+    **{name: _packed_rgb(4, 1, 2, 3) for name in ("argb", "0rgb")},
+}
 
 
 def require_editable(pix_fmt: str) -> None:
@@ -148,7 +168,8 @@ def _component(picture: av.VideoFrame, layout: _Layout, index: int) -> np.ndarra
     step, offset = layout.steps[index], layout.offsets[index]
     height = plane.height
     grid = samples[: row * height].reshape(height, row)
-    return grid[:, offset : plane.width * step : step]
+    columns = picture.width if index == 0 or layout.is_rgb else -(-picture.width // layout.chroma_step_x)
+    return grid[:, offset::step][:, :columns]
 
 
 def _chroma_box(box: Box, layout: _Layout) -> Box:

@@ -6,10 +6,11 @@ packets are passed over; only a file that gives nothing at all is an error.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import av
 import numpy as np
@@ -34,6 +35,14 @@ _MATRIX = {
 }
 _GAP_SECONDS = 0.1  # a longer hole between audio packets is silence; less is rounding of time stamps
 _LONGEST_GAP_SECONDS = 600.0  # beyond it the time stamps are broken, not the sound missing
+
+
+@dataclass(frozen=True)
+class Want:
+    """What a decoder is asked for besides pictures, and which pictures it may leave out."""
+
+    skip: Literal["DEFAULT", "NONREF"] = "DEFAULT"
+    options: Mapping[str, str] = field(default_factory=dict)
 
 
 def frames(spec: MediaSpec, excerpt: Excerpt | None = None, *, threads: int = 2) -> Iterator[Frame]:
@@ -106,23 +115,36 @@ def audio(
 
 
 def _excerpted(spec: MediaSpec, video: VideoSpec, excerpt: Excerpt, threads: int) -> Iterator[Frame]:
-    index, stamps = excerpt.index, excerpt.index.stamps
+    stamps = excerpt.index.stamps
     for stretch in excerpt.stretches:
-        first_pts, last_pts = int(stamps[stretch.start]), int(stamps[stretch.stop - 1])
-        opening = max((int(at) for at in index.openings if index.pts[at] <= first_pts), default=0)
-        with _opened_at(spec, video, index, opening) as (container, stream):
-            stream.thread_type, stream.thread_count = "AUTO", threads
-            for picture in _decoded(container, stream):
-                if picture.pts is None or picture.pts < first_pts:
-                    continue
-                if picture.pts > last_pts:
-                    break
-                number = int(np.searchsorted(stamps, picture.pts))
-                if stamps[number] == picture.pts:
-                    picture.time_base = video.time_base
-                    yield Frame(number, picture.pts, video.time_base, picture)
-                if picture.pts == last_pts:
-                    break
+        for picture in pictures_of(spec, excerpt.index, stretch, Want(), threads):
+            assert picture.pts is not None  # `pictures_of` gives none without
+            number = int(np.searchsorted(stamps, picture.pts))
+            if stamps[number] == picture.pts:
+                picture.time_base = video.time_base
+                yield Frame(number, picture.pts, video.time_base, picture)
+
+
+def pictures_of(
+    spec: MediaSpec, index: PacketIndex, stretch: range, want: Want, threads: int
+) -> Iterator[av.VideoFrame]:
+    """The decoder's pictures of one stretch of frame indices."""
+    video = require_video(spec)
+    stamps = index.stamps
+    first_pts, last_pts = int(stamps[stretch.start]), int(stamps[stretch.stop - 1])
+    opening = max((int(at) for at in index.openings if index.pts[at] <= first_pts), default=0)
+    with _opened_at(spec, video, index, opening) as (container, stream):
+        stream.thread_type, stream.thread_count = "AUTO", threads
+        stream.codec_context.skip_frame = want.skip
+        stream.codec_context.options = dict(want.options)
+        for picture in _decoded(container, stream):
+            if picture.pts is None or picture.pts < first_pts:
+                continue
+            if picture.pts > last_pts:
+                break
+            yield picture
+            if picture.pts == last_pts:
+                break
 
 
 @contextmanager
@@ -150,6 +172,12 @@ def _lands_before(spec: MediaSpec, video: VideoSpec, index: PacketIndex, opening
         except (av.FFmpegError, StopIteration):
             return False
         return packet.pts is not None and packet.pts <= index.pts[opening]
+
+
+def channel_count(path: Path, stream_index: int | None) -> int:
+    """Of a sound stream (None: the first). Raises NoAudioStream, BrokenMedia and the errors of `open_input`."""
+    with open_input(path) as container:
+        return int(_audio_stream(container, stream_index, path).codec_context.layout.nb_channels)
 
 
 def _decoded(container: InputContainer, stream: av.VideoStream | av.AudioStream) -> Iterator[Any]:

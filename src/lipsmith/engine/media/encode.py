@@ -42,15 +42,17 @@ _LEAST_BIT_RATE = 16_000  # bits per second: below it x264 sees none
 _OPENING = 2.5
 _FAST_ABOVE = 30e6  # pixels per second; 720p30 is 28e6, 1080p25 52e6
 _HUGE_ABOVE = 110e6  # beyond 1080p50
+_LOSSLESS = ("ffv1", "utvideo", "huffyuv", "ffvhuff", "magicyuv", "v210", "rawvideo", "qtrle", "png")
 _ENCODERS = {
     "h264": "libx264",
     "hevc": "libx265",
-    "vp8": "libvpx-vp9",
+    "vp8": "libvpx",
     "vp9": "libvpx-vp9",
     "av1": "libsvtav1",
     "flv1": "flv",
     "prores": "prores_ks",
-    **{same: same for same in ("mpeg4", "mpeg1video", "mpeg2video", "mjpeg", "dnxhd", "ffv1")},
+    **{same: same for same in ("mpeg4", "mpeg1video", "mpeg2video", "mjpeg", "dnxhd", "dvvideo", "cfhd")},
+    **{same: same for same in _LOSSLESS},
 }
 _NEAREST = {"webm": "libvpx-vp9", "avi": "mpeg4", "mpeg": "mpeg2video"}  # libx264 elsewhere
 _X264_PROFILES = {
@@ -61,13 +63,20 @@ _X264_PROFILES = {
     "High 10": "high10",
     "High 4:2:2": "high422",
     "High 4:4:4 Predictive": "high444",
+    "High 10 Intra": "high10",
+    "High 4:2:2 Intra": "high422",
+    "High 4:4:4 Intra": "high444",
 }
-_PRORES_PROFILES = {"apco": "0", "apcs": "1", "apcn": "2", "apch": "3", "ap4h": "4", "ap4x": "5"}
+_PRORES_PROFILES = {"Proxy": "0", "LT": "1", "Standard": "2", "HQ": "3", "4444": "4", "XQ": "5"}
+# Mb/s for which DNxHD has a compression id at some size and rate (SMPTE ST 2019-1); DNxHR needs none.
+_DNXHD_RATES = (36, 45, 60, 63, 75, 80, 90, 100, 110, 115, 120, 145, 175, 180, 185, 220, 240, 290, 350, 365, 390, 440)
 _MPEG4_LARGEST_DENOMINATOR = 65535
+_BY_RATE_FACTOR = {"libx264", "libx265"}
+_DEPTH_OF_ITS_OWN = {"prores_ks"}  # a stream tells no depth: 4444 is decoded at 12 bits and encoded from 10
 _REORDERING = {"libx264", "libx265", "libsvtav1"}  # the others are run without B-frames
 _REGULAR_TIME_ONLY = {"mpeg1video", "mpeg2video"}
-_RATE_FROM_TIME_BASE = {"mpeg4", "flv"}  # their rate control takes one tick for one frame
-_RATE_BY_QUANTIZER = {"prores_ks", "dnxhd", "ffv1"}  # their profile or losslessness fixes the rate
+_RATE_FROM_TIME_BASE = {"mpeg4", "flv", "dnxhd"}  # their rate control takes one tick for one frame
+_RATE_BY_QUANTIZER = {"prores_ks", "dvvideo", "cfhd", *_LOSSLESS}  # their profile or losslessness fixes the rate
 
 
 @dataclass(frozen=True)
@@ -102,10 +111,12 @@ def plan_video(video: VideoSpec, container: str, picture: av.VideoFrame) -> Vide
     differences = []
     if codec != video.codec:
         differences.append(f"The pictures are {codec}; {video.codec} cannot be written into this container.")
-    if pix_fmt != video.pix_fmt:
+    if pix_fmt != video.pix_fmt and encoder not in _DEPTH_OF_ITS_OWN:
         differences.append(f"The pixel format is {pix_fmt} instead of {video.pix_fmt}.")
     bit_rate = 0 if encoder in _RATE_BY_QUANTIZER else round(video.bit_rate_from_content * _BUDGET)
     options = _options(encoder, codec == video.codec, video, picture)
+    if encoder == "dnxhd":
+        bit_rate = _dnxhd_rate(video, options, pix_fmt)
     if container == "avi" and encoder in _REORDERING:
         options["bf"] = "0"  # AVI has no presentation times: frames must be stored in the order they are shown
     return VideoPlan(codec, encoder, pix_fmt, bit_rate, tuple(options.items()), tuple(differences))
@@ -191,39 +202,57 @@ class RunEncoders:
     sample_aspect: Fraction | None
     color: tuple[int, int, int, int]  # range, matrix, primaries, transfer as the source states them
     threads: int
+    reorder: int = 0  # how deep pictures may be reordered
     parameter_id: int = 0  # of SPS and PPS, where the encoder can be told
 
     @classmethod
-    def of(cls, plan: VideoPlan, video: VideoSpec, source: VideoStream, threads: int) -> RunEncoders:
+    def of(cls, plan: VideoPlan, video: VideoSpec, source: VideoStream, threads: int, reorder: int = 0) -> RunEncoders:
         rate = source.average_rate or video.frame_rate
-        return cls(plan, video, rate, source.sample_aspect_ratio, _color_tags(source.codec_context), threads)
+        colors = _color_tags(source.codec_context)
+        return cls(plan, video, rate, source.sample_aspect_ratio, colors, threads, reorder)
+
+    @property
+    def by_rate_factor(self) -> bool:
+        """Does the encoder take a CRF?"""
+        return self.plan.encoder in _BY_RATE_FACTOR
 
     def headers(self) -> bytes:
         """The parameter sets with start codes."""
-        return self.open(1, 1).extradata or b""
+        return self.open(1, 1, 20.0).extradata or b""
 
-    def open(self, octets: int, frames: int) -> VideoCodecContext:
-        """An encoder for a run that took `octets` in the source."""
-        context = av.CodecContext.create(self.plan.encoder, "w")
-        assert isinstance(context, VideoCodecContext)
-        _state_facts(context, self.plan, self.video, self.sample_aspect, self.color)
-        context.framerate, context.time_base = self.rate, self.video.time_base
-        context.thread_count = self.threads
+    def open(self, octets: int, frames: int, rate_factor: float | None = None) -> VideoCodecContext:
+        """An encoder for a run of so many frames that took `octets` in the source."""
+        context = self._context()
         context.flags |= Flags.global_header
-        if self.plan.bit_rate:
+        if self.plan.encoder == "dnxhd":
+            context.bit_rate = self.plan.bit_rate
+        elif self.plan.bit_rate and rate_factor is None:
             context.bit_rate = max(round(octets * 8 * self.rate / frames * _BUDGET), _LEAST_BIT_RATE)
-        context.options = {**dict(self.plan.options), **self._options()}
+        context.options = {**dict(self.plan.options), **self._options(rate_factor)}
         context.open()
         return context
 
-    def _options(self) -> dict[str, str]:
+    def _context(self) -> VideoCodecContext:
+        context = av.CodecContext.create(self.plan.encoder, "w")
+        assert isinstance(context, VideoCodecContext)
+        _state_facts(context, self.plan, self.video, self.sample_aspect, self.color)
+        context.framerate, context.time_base = self.rate, _encoder_time_base(self.plan.encoder, self.video)
+        context.thread_count, context.bit_rate = self.threads, 0
+        return context
+
+    def _options(self, rate_factor: float | None) -> dict[str, str]:
+        crf = {} if rate_factor is None else {"crf": f"{rate_factor:.2f}"}
+        intra = (self.video.profile or "").endswith("Intra")
         if self.plan.encoder == "libx264":
-            own = f"sps-id={self.parameter_id}:stitchable=1:scenecut=0:keyint=infinite"
-            return {"x264-params": own, "bf": "0", "forced-idr": "1"}
+            keyint = 1 if intra else "infinite"
+            own = f"sps-id={self.parameter_id}:stitchable=1:keyint={keyint}"
+            depth = {"bf": str(3 * bool(self.reorder)), "b-pyramid": "normal" if self.reorder > 1 else "none"}
+            return {"x264-params": own, "forced-idr": "1", "a53cc": "0", **depth, **crf}
         if self.plan.encoder == "libx265":
-            kept = dict(self.plan.options).get("x265-params", "")
-            own = "bframes=0:scenecut=0:keyint=-1:open-gop=0:info=0:repeat-headers=0"
-            return {"x265-params": f"{kept}:{own}", "forced-idr": "1"}
+            kept = re.sub(r"zones=[^:]*:?", "", dict(self.plan.options).get("x265-params", ""))
+            frames = f"bframes={3 * bool(self.reorder)}:b-pyramid={int(self.reorder > 1)}"
+            own = f"{frames}:keyint=-1:open-gop=0:info=0:repeat-headers=0"
+            return {"x265-params": f"{kept}:{own}", "forced-idr": "1", "a53cc": "0", **crf}
         return {}
 
 
@@ -241,7 +270,7 @@ def _container_holds(container: str, encoder: str) -> bool:
 def _nearest_pix_fmt(encoder: str, pix_fmt: str) -> str:
     """The same, else the same chroma at the greatest depth. Raises UnsupportedVideo."""
     offered = [offer.name for offer in av.Codec(encoder, "w").video_formats or ()]
-    if pix_fmt in offered:
+    if pix_fmt in offered or encoder == "rawvideo":
         return pix_fmt
     kind = re.sub(r"\d+le$", "", pix_fmt.replace("yuvj", "yuv"))
     alike = [offer for offer in offered if re.sub(r"\d+le$", "", offer.replace("yuvj", "yuv")) == kind]
@@ -261,7 +290,7 @@ def _options(encoder: str, same_codec: bool, video: VideoSpec, picture: av.Video
         return {
             "preset": "veryfast" if load > _FAST_ABOVE else "faster",
             "tune": "psnr",
-            "x264-params": opening,
+            "x264-params": f"{opening}:keyint=1" if (video.profile or "").endswith("Intra") else opening,
             **({"profile": profile} if profile else {}),
         }
     if encoder == "libx265":
@@ -270,16 +299,19 @@ def _options(encoder: str, same_codec: bool, video: VideoSpec, picture: av.Video
             parameters.append(f"level-idc={video.level / 30:g}")  # HEVC counts levels in thirtieths
         preset = "superfast" if load > _HUGE_ABOVE else "veryfast"
         return {"preset": preset, "tune": "psnr", "x265-params": ":".join(parameters)}
+    if encoder == "libsvtav1":
+        told = ":".join(_hdr_parameters_av1(picture))
+        return {"preset": "9", **({"svtav1-params": told} if told else {})}
     return _other_options(encoder, video)
 
 
 def _other_options(encoder: str, video: VideoSpec) -> dict[str, str]:
     if encoder == "libvpx-vp9":
         return {"deadline": "realtime", "cpu-used": "6", "row-mt": "1", "lag-in-frames": "0"}
-    if encoder == "libsvtav1":
-        return {"preset": "9"}
     if encoder == "prores_ks":
-        return {"profile": _PRORES_PROFILES.get(video.codec_tag, "3"), "vendor": "apl0"}
+        return {"profile": _PRORES_PROFILES.get(video.profile or "", "3"), "vendor": "apl0"}
+    if encoder == "dnxhd":
+        return {"profile": (video.profile or "dnxhd").lower().replace(" ", "_")}
     if encoder == "mjpeg":
         return {"huffman": "optimal"}
     if encoder in {"mpeg4", "mpeg1video", "mpeg2video", "flv"}:
@@ -289,6 +321,27 @@ def _other_options(encoder: str, video: VideoSpec) -> dict[str, str]:
 
 def _color_tags(context: VideoCodecContext) -> tuple[int, int, int, int]:
     return context.color_range, context.colorspace, context.color_primaries, context.color_trc
+
+
+def _dnxhd_rate(video: VideoSpec, options: dict[str, str], pix_fmt: str) -> int:
+    """The rate, nearest to the source's, that names a DNxHD compression; 0 for DNxHR."""
+    if options["profile"] != "dnxhd":
+        return 0
+    nearest = sorted(_DNXHD_RATES, key=lambda rate: abs(rate * 1e6 - video.bit_rate_from_content))
+    for rate in nearest:
+        context = av.CodecContext.create("dnxhd", "w")
+        assert isinstance(context, VideoCodecContext)
+        context.width, context.height, context.pix_fmt = video.width, video.height, pix_fmt
+        context.framerate, context.time_base = video.frame_rate, 1 / video.frame_rate
+        context.bit_rate, context.options = rate * 1_000_000, dict(options)
+        if video.interlaced:
+            context.flags |= Flags.interlaced_dct
+        try:
+            context.open()
+        except av.FFmpegError:
+            continue
+        return rate * 1_000_000
+    raise UnsupportedVideo(f"DNxHD has no compression for {video.width}x{video.height} at this rate; convert to DNxHR.")
 
 
 def _state_facts(
@@ -333,13 +386,27 @@ def _display_matrix(picture: av.VideoFrame) -> tuple[int, ...] | None:
 
 def _hdr_parameters(picture: av.VideoFrame) -> Iterator[str]:
     """x265's words for static HDR: chromaticities in units of 0.00002, luminance in 0.0001 cd/m2."""
-    mastering = _side_data(picture, "MASTERING_DISPLAY_METADATA")
-    if mastering is not None:
-        numbers = struct.unpack("=20i", mastering[:80])  # ten fractions: R, G, B and white (x, y), darkest, brightest
-        values = [Fraction(*pair) if pair[1] else Fraction(0) for pair in zip(numbers[::2], numbers[1::2], strict=True)]
+    if values := _mastering(picture):
         rx, ry, gx, gy, bx, by, wx, wy = (round(value * 50_000) for value in values[:8])
         darkest, brightest = (round(value * 10_000) for value in values[8:])
         yield f"master-display=G({gx},{gy})B({bx},{by})R({rx},{ry})WP({wx},{wy})L({brightest},{darkest})"
-    light = _side_data(picture, "CONTENT_LIGHT_LEVEL")
-    if light is not None:
+    if light := _side_data(picture, "CONTENT_LIGHT_LEVEL"):
         yield "max-cll={},{}".format(*struct.unpack("=2I", light[:8]))
+
+
+def _hdr_parameters_av1(picture: av.VideoFrame) -> Iterator[str]:
+    """SVT-AV1's words for the same: decimals."""
+    if values := _mastering(picture):
+        rx, ry, gx, gy, bx, by, wx, wy, darkest, brightest = (f"{float(value):.6g}" for value in values)
+        yield f"mastering-display=G({gx},{gy})B({bx},{by})R({rx},{ry})WP({wx},{wy})L({brightest},{darkest})"
+    if light := _side_data(picture, "CONTENT_LIGHT_LEVEL"):
+        yield "content-light={},{}".format(*struct.unpack("=2I", light[:8]))
+
+
+def _mastering(picture: av.VideoFrame) -> list[Fraction]:
+    """Red, green, blue and white (x, y), darkest, brightest (AVMasteringDisplayMetadata); empty if not told."""
+    data = _side_data(picture, "MASTERING_DISPLAY_METADATA")
+    if data is None:
+        return []
+    numbers = struct.unpack("=20i", data[:80])
+    return [Fraction(*pair) if pair[1] else Fraction(0) for pair in zip(numbers[::2], numbers[1::2], strict=True)]

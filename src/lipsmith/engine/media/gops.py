@@ -21,7 +21,7 @@ from lipsmith.engine.media.probe import open_input, require_video, video_stream
 from lipsmith.engine.media.spec import MediaSpec, VideoSpec
 
 # Codecs in which every packet is a picture of its own.
-INTRA_ONLY = {"prores", "dnxhd", "mjpeg", "cfhd", "v210", "rawvideo", "huffyuv", "utvideo", "jpeg2000", "dvvideo"}
+INTRA_ONLY = {"prores", "dnxhd", "mjpeg", "cfhd", "v210", "rawvideo", "dvvideo", "png"}
 _AV1_SEQUENCE_HEADER = 1
 _H264_IDR = 5
 _HEVC_CRA = 21

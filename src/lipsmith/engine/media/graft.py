@@ -8,23 +8,31 @@ any keyframe of the file, copied or encoded (`nal` tells how).
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
+from typing import Literal
 
 import av
 from av.container import InputContainer, OutputContainer
+from av.packet import PacketSideData
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import PictureType
 from av.video.stream import VideoStream
 
-from lipsmith.engine.media import nal
+from lipsmith.engine.media import clock, decode, nal
+from lipsmith.engine.media import quantiser as quantisers
 from lipsmith.engine.media.encode import RunEncoders, VideoPlan
 from lipsmith.engine.media.frame import Frame
+from lipsmith.engine.media.gops import Excerpt
 from lipsmith.engine.media.probe import open_input, video_stream
+from lipsmith.engine.media.quantiser import Budget
 from lipsmith.engine.media.spec import MediaSpec, VideoSpec
 from lipsmith.engine.media.splice import NotSpliceable, Run, SplicePlan
 from lipsmith.errors import BrokenMedia
 
 _WITH_UNITS = ("h264", "hevc")
+_ALPHA: Literal["matroska_block_additional"] = "matroska_block_additional"
 
 
 def require_parameters(source: InputContainer, video: VideoSpec, plan: VideoPlan) -> None:
@@ -32,6 +40,14 @@ def require_parameters(source: InputContainer, video: VideoSpec, plan: VideoPlan
     stream = video_stream(source, video.stream_index)
     if video.codec in _WITH_UNITS:
         _Units.of(stream, video, RunEncoders.of(plan, video, stream, threads=1))
+
+
+@dataclass(frozen=True)
+class _Beside:
+    """What came with a packet of the source besides the colours of its picture: the dub does not change it."""
+
+    notes: tuple[bytes, ...]  # units: captions, dynamic HDR, Dolby Vision
+    alpha: PacketSideData | None  # VP8 and VP9 carry transparency as a second picture beside the first
 
 
 class SplicedVideo:
@@ -50,7 +66,10 @@ class SplicedVideo:
     ) -> None:
         """`stream`: the picture stream as opened from the source. Raises NotSpliceable."""
         self._source, self._video, self._splice = source, video, splice
-        self._encoders = RunEncoders.of(plan, video, stream, threads)
+        self._threads = threads
+        self._encoders = RunEncoders.of(plan, video, stream, threads, splice.reorder)
+        self._budget = Budget.of(splice.index, splice.replaced)
+        self._estimate: float | None = None  # of the source's quantiser, where its bitstream tells none
         self._units = _Units.of(stream, video, self._encoders) if video.codec in _WITH_UNITS else None
         self.stream = output.add_stream_from_template(stream, opaque=True)
         self.stream.time_base = video.time_base
@@ -65,33 +84,84 @@ class SplicedVideo:
         """All packets; `frames` are those of the plan's runs, in order. Raises BrokenMedia where one is missing."""
         edited = iter(frames)
         runs = {run.first: run for run in self._splice.runs}
-        index = self._splice.index
         with open_input(self._source.path) as container:
-            position = -1
-            for packet in container.demux(video_stream(container, self._video.stream_index)):
-                if packet.size == 0:
+            packets = container.demux(video_stream(container, self._video.stream_index))
+            numbered = enumerate(packet for packet in packets if packet.size)
+            for position, packet in numbered:
+                run = runs.get(position)
+                if run is None:
+                    yield self._copied(position, packet)
                     continue
-                position += 1
-                if position in runs:
-                    yield from self._encoded(runs[position], edited)
-                if not self._splice.replaced[position]:
-                    packet.dts = int(index.dts[position])
-                    packet.stream = self.stream
-                    yield packet
+                beside = {packet.pts: self._beside(packet)}
+                kept: list[av.Packet] = []  # the keyframe whose leading pictures belong to the run
+                while len(beside) < run.packets:
+                    position, packet = next(numbered)
+                    if self._splice.replaced[position]:
+                        beside[packet.pts] = self._beside(packet)
+                    else:
+                        kept.append(self._copied(position, packet))
+                yield from self._encoded(run, edited, beside)
+                yield from kept
 
-    def _encoded(self, run: Run, frames: Iterator[Frame]) -> Iterator[av.Packet]:
-        """The run's packets, the k-th with the k-th frame's time: without B-frames they come in that order."""
-        context = self._encoders.open(run.octets, len(run.frames))
-        times: list[tuple[int, int]] = []  # (time stamp, duration) of the frames
+    def _copied(self, position: int, packet: av.Packet) -> av.Packet:
+        packet.dts = int(self._splice.index.dts[position])
+        packet.stream = self.stream
+        return packet
+
+    def _beside(self, packet: av.Packet) -> _Beside:
+        alpha = PacketSideData.from_packet(packet, _ALPHA) if packet.has_sidedata(_ALPHA) else None
+        return _Beside(() if self._units is None else self._units.notes(packet), alpha)
+
+    def _encoded(self, run: Run, frames: Iterator[Frame], beside: dict[int | None, _Beside]) -> Iterator[av.Packet]:
+        """The run's packets, each with its frame's time stamp and the source's next decoding time."""
+        context = self._encoders.open(run.octets, len(run.frames), self._rate_factor(run))
+        if self._units is not None:
+            self._units.require_ours(context.extradata or b"")
+        times: dict[int, tuple[int, int]] = {}  # the encoder's time stamp -> the frame's (time stamp, duration)
         packets = _encode(context, self._of_run(run, frames), run.keyframes, times)
-        done = 0
+        done = octets = 0
         for done, packet in enumerate(packets, 1):
-            yield self._placed(packet, run, times[done - 1], done - 1)
+            assert packet.pts is not None
+            pts, duration = times.pop(packet.pts)
+            placed = self._framed(packet, run, done - 1, beside[pts])
+            placed.stream, placed.time_base = self.stream, self._video.time_base
+            placed.pts, placed.dts, placed.duration = pts, int(run.decode_times[done - 1]), duration
+            octets += placed.size
+            yield placed
+        self._budget.account(run.octets, octets)
         if done != len(run.frames):
             raise BrokenMedia(
                 f"{self._source.path}: {len(run.frames) - done} of the {len(run.frames)} pictures from frame "
                 f"{run.frames.start} on cannot be decoded; the file is damaged there. Repair it or choose other ranges."
             )
+
+    def _framed(self, packet: av.Packet, run: Run, number: int, beside: _Beside) -> av.Packet:
+        """In the source's framing, where the codec has units, and with what the source says beside the picture."""
+        if self._units is not None:
+            ends = run.ends_sequence and number == len(run.frames) - 1
+            packet = self._units.packet(packet, beside.notes, begins=number == 0, ends_sequence=ends)
+        if beside.alpha is not None:
+            beside.alpha.to_packet(packet)
+        return packet
+
+    def _rate_factor(self, run: Run) -> float | None:
+        if not self._encoders.by_rate_factor:
+            return None
+        index, quantiser = self._splice.index, self._estimate
+        if self._video.codec == "h264":
+            quantiser = quantisers.read(self._source, index, run, self._threads)
+        if quantiser is None:
+            frames, octets = quantisers.sample(index, run)
+            matching = quantisers.estimate(octets, partial(self._trial, frames))
+            self._estimate = quantiser = self._budget.as_quantiser(matching)
+        return self._budget.rate_factor(quantiser)
+
+    def _trial(self, frames: range, rate_factor: float) -> int:
+        """Octets of the source's own pictures at this rate factor."""
+        context = self._encoders.open(1, len(frames), rate_factor)
+        excerpt = Excerpt(self._splice.index, (frames,))
+        pictures = decode.frames(self._source, excerpt, threads=self._threads)
+        return sum(packet.size for packet in _encode(context, pictures, frozenset(), {}))
 
     def _of_run(self, run: Run, frames: Iterator[Frame]) -> Iterator[Frame]:
         for number in run.frames:
@@ -100,24 +170,18 @@ class SplicedVideo:
                 return
             yield frame
 
-    def _placed(self, packet: av.Packet, run: Run, time: tuple[int, int], number: int) -> av.Packet:
-        """An encoder's packet with its place in time and, where the codec has units, in the source's framing."""
-        if self._units is not None:
-            last = number == len(run.frames) - 1
-            packet = self._units.packet(packet, begins=number == 0, ends_sequence=last and run.ends_sequence)
-        packet.stream, packet.time_base = self.stream, self._video.time_base
-        packet.pts, packet.duration = time
-        packet.dts = int(run.decode_times[number])
-        return packet
-
 
 def _encode(
-    context: VideoCodecContext, frames: Iterable[Frame], keyframes: frozenset[int], times: list[tuple[int, int]]
+    context: VideoCodecContext, frames: Iterable[Frame], keyframes: frozenset[int], times: dict[int, tuple[int, int]]
 ) -> Iterator[av.Packet]:
+    latest: int | None = None
     for frame in frames:
         picture = frame.picture
-        picture.pict_type = PictureType.I if not times or frame.pts in keyframes else PictureType.NONE
-        times.append((frame.pts, picture.duration or 0))
+        picture.pict_type = PictureType.I if latest is None or frame.pts in keyframes else PictureType.NONE
+        stamp = clock.rescale(frame.pts, frame.time_base, context.time_base)
+        latest = stamp if latest is None else max(stamp, latest + 1)
+        times[latest] = (frame.pts, picture.duration or 0)
+        picture.pts, picture.time_base = latest, context.time_base
         yield from context.encode(picture)
     yield from context.encode(None)
 
@@ -147,7 +211,20 @@ class _Units:
         whole = nal.with_parameters(extradata, parameters, codec) if prefix else extradata
         return cls(codec, prefix, whole, parameters, notes)
 
-    def packet(self, packet: av.Packet, *, begins: bool, ends_sequence: bool) -> av.Packet:
+    def require_ours(self, headers: bytes) -> None:
+        """The file's header announced these parameter sets; no encoder may have others."""
+        units = [unit for unit in nal.split(headers, 0) if nal.is_parameter(unit, self._codec)]
+        if self._codec == "hevc":
+            units = [nal.renamed(unit) for unit in units]
+        if units != self._parameters:
+            raise RuntimeError("the encoder's parameter sets changed from run to run")
+
+    def notes(self, packet: av.Packet) -> tuple[bytes, ...]:
+        """Of a packet of the source."""
+        return tuple(nal.notes(bytes(packet), self._codec, self._prefix))
+
+    def packet(self, packet: av.Packet, notes: tuple[bytes, ...], *, begins: bool, ends_sequence: bool) -> av.Packet:
+        """Our encoder's packet with the source's notes on that picture."""
         units = [
             unit
             for unit in nal.split(bytes(packet), 0)
@@ -155,6 +232,7 @@ class _Units:
         ]
         if self._codec == "hevc":
             units = [nal.renamed(unit) for unit in units]
+        units = [*(n for n in notes if nal.precedes(n)), *units, *(n for n in notes if not nal.precedes(n))]
         if begins:
             units = [*self._notes, *units]
         if self._prefix == 0 and packet.is_keyframe:  # start codes: a player finds parameter sets only in the stream

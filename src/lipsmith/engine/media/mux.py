@@ -7,10 +7,7 @@ a temporary name beside its place and renamed at the end.
 from __future__ import annotations
 
 import contextlib
-import errno
 import io
-import os
-import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,19 +15,20 @@ from pathlib import Path
 import av
 import numpy as np
 from av.container import InputContainer, OutputContainer
-from av.stream import Stream
+from av.stream import Disposition, Stream
 
-from lipsmith.engine.media import clock, decode, gops, graft
+from lipsmith.engine.media import clock, decode, dialogue, gops, graft
 from lipsmith.engine.media import splice as splices
 from lipsmith.engine.media.encode import VideoEncoder, plan_video
 from lipsmith.engine.media.frame import Frame
 from lipsmith.engine.media.graft import SplicedVideo
+from lipsmith.engine.media.place import appearing_whole, close_quietly, require_place, writing
 from lipsmith.engine.media.probe import first_picture, open_input, require_video, video_stream
-from lipsmith.engine.media.soundtrack import SoundEncoder, SoundPlan, Voice, mix, plan_sound
+from lipsmith.engine.media.soundtrack import Bed, SoundEncoder, SoundPlan, Voice, mix, plan_sound
 from lipsmith.engine.media.spec import MediaSpec, VideoSpec
 from lipsmith.engine.media.splice import NotSpliceable, SplicePlan, Whole
 from lipsmith.engine.progress import Progress, silent
-from lipsmith.errors import DiskFull, LipsmithError, OutputNotWritable, UnsupportedVideo
+from lipsmith.errors import UnsupportedVideo
 
 _MUXERS = {
     ".mp4": "mp4",
@@ -39,13 +37,16 @@ _MUXERS = {
     ".mkv": "matroska",
     ".webm": "webm",
     ".avi": "avi",
+    ".mxf": "mxf",
+    ".3gp": "3gp",
+    ".mts": "mpegts",
     ".flv": "flv",
     ".mpg": "mpeg",
     ".mpeg": "mpeg",
     ".ts": "mpegts",
     ".m2ts": "mpegts",
 }
-_MOV_FAMILY = ("mp4", "mov")
+_MOV_FAMILY = ("mp4", "mov", "3gp")
 # Written by the muxer itself, or untrue of the new file.
 _OWN_TAGS = {"major_brand", "minor_version", "compatible_brands", "encoder", "duration", "software"}
 _STATISTICS_TAGS = ("bps", "number_of_", "_statistics_", "duration-")
@@ -56,8 +57,15 @@ _MP4_TAGS = {
     "creation_time", "timecode", "track", "disc", "hd_video", "media_type", "rating",
 }  # fmt: skip
 _LARGEST_TIMESCALE = 2**31 - 1
-_NO_ROOM = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
 _PROGRESS_EVERY = 10  # frames
+
+
+@dataclass(frozen=True)
+class NewTrack:
+    """How the new soundtrack stands beside the source's."""
+
+    language: str | None = None  # its tag, ISO 639-2 ("fra"); None: as the track it replaces
+    keeps_original: bool = False  # it comes before the source's tracks, all of which stay
 
 
 @dataclass(frozen=True)
@@ -81,6 +89,7 @@ def rewrite(
     *,
     splice: SplicePlan | Whole | None = None,
     source_beyond_end: bool = False,
+    sound: NewTrack = NewTrack(),
     progress: Progress = silent,
     threads: int = 2,
 ) -> RewriteReport:
@@ -88,20 +97,15 @@ def rewrite(
 
     With a `SplicePlan`, `frames` are those of its runs only, and every other picture is copied as a packet.
     Voices are laid from the first frame on; the track is as long as the video. Where no voice sounds yet or any more
-    there is silence, or with `source_beyond_end` the source's own sound. The container follows the suffix of `out`.
+    there is silence, or with `source_beyond_end` the source's own sound. `sound` says what the new track is called and
+    whether the first one is replaced. The container follows the suffix of `out`.
     Raises OutputNotWritable (also where `out` is the source), DiskFull, UnsupportedVideo, NoVideoStream, and what
     `frames` and the voices raise; then nothing is left behind.
     """
     muxer = muxer_of(out)
     require_place(source.path, out)
-    part = out.with_name(f".{out.stem}.{uuid.uuid4().hex}{out.suffix}")
-    try:
-        report = _write(source, part, muxer, frames, voices, splice, source_beyond_end, progress, threads)
-        with _writing(out):
-            part.replace(out)
-    finally:
-        part.unlink(missing_ok=True)
-    return report
+    with appearing_whole(out) as part:
+        return _write(source, part, muxer, frames, voices, splice, source_beyond_end, sound, progress, threads)
 
 
 def _write(
@@ -112,6 +116,7 @@ def _write(
     voices: Sequence[Voice] | None,
     splice: SplicePlan | Whole | None,
     source_beyond_end: bool,
+    wish: NewTrack,
     progress: Progress,
     threads: int,
 ) -> RewriteReport:
@@ -120,10 +125,10 @@ def _write(
     plan = plan_video(video, muxer, picture)
     sound = None if voices is None else plan_sound(source.audio[0] if source.audio else None, muxer)
     with open_input(source.path) as template, contextlib.ExitStack() as stack:
-        with _writing(part):
+        with writing(part):
             output = av.open(str(part), "w", format=muxer, container_options=_muxer_options(source, template, muxer))
         # On an error the file is deleted anyway; closing may fail once more and must not hide the first error.
-        stack.push(lambda kind, _error, _trace: _close_quietly(output) if kind else None)
+        stack.push(lambda kind, _error, _trace: close_quietly(output) if kind else None)
         copier = _Copier(template, output)
         pictures: VideoEncoder | SplicedVideo | None = None
         track: SoundEncoder | None = None
@@ -138,15 +143,18 @@ def _write(
                 _take_tags(stream, pictures.stream, video.codec_tag if _same_family(source, muxer) else "")
             elif sound is not None and source.audio and stream.index == source.audio[0].stream_index:
                 track = SoundEncoder(output, sound, start_seconds)
-                _take_tags(stream, track.stream, "")
+                _name_track(track.stream, stream, wish)
+                if wish.keeps_original:
+                    copier.add(stream, beside_new=True)
             else:
-                copier.add(stream)
+                copier.add(stream, beside_new=sound is not None and wish.keeps_original)
         assert pictures is not None
         if sound is not None and track is None:
             track = SoundEncoder(output, sound, start_seconds)
+            _name_track(track.stream, None, wish)
         _take_file_tags(template, output)
         blocks = _blocks(source, video, voices, sound, source_beyond_end)
-        with _writing(part):
+        with writing(part):
             output.start_encoding()
         count = 0
         for packet in pictures.packets(frames):
@@ -159,7 +167,7 @@ def _write(
                 progress("write", count, video.frame_count_from_content)
         _feed(output, track, blocks, None, part)
         _mux(output, copier.until(None), part)
-        with _writing(part):
+        with writing(part):
             output.close()
     progress("write", count, count)
     told = (
@@ -168,6 +176,8 @@ def _write(
         *copier.differences,
         *_container_differences(source, muxer),
     )
+    if (missing := video.frame_count_from_content - count) > 0:
+        told = (*told, f"{missing} of the source's pictures cannot be decoded and are left out.")
     encoded = splice.frames_encoded if isinstance(splice, SplicePlan) else count
     reason = splice.reason if isinstance(splice, Whole) else ""
     return RewriteReport(plan.codec, plan.encoder, plan.settings, count, encoded, reason, told)
@@ -189,13 +199,10 @@ def plan_splice(source: MediaSpec, out: Path, stamps: np.ndarray, edited: np.nda
     wanted[edited] = True
     try:
         with open_input(source.path) as template:
-            found = splices.plan(video, index, wanted, muxer)
             graft.require_parameters(template, video, plan)
+            return splices.plan(video, index, wanted, muxer)
     except NotSpliceable as reason:
         return Whole(str(reason))
-    if found.replaced.all():
-        return Whole("Every group of pictures holds an edited one.")
-    return found
 
 
 class _Copier:
@@ -209,8 +216,11 @@ class _Copier:
         self._waiting: av.Packet | None = None
         self.differences: list[str] = []
 
-    def add(self, stream: Stream) -> None:
-        """Carry this stream, unless the muxer makes it by itself (timecode, chapters) or cannot hold it."""
+    def add(self, stream: Stream, *, beside_new: bool = False) -> None:
+        """Carry this stream, unless the muxer makes it by itself (timecode, chapters) or cannot hold it.
+
+        `beside_new`: a new soundtrack was added, and is the one that plays by default.
+        """
         if stream.type == "data" and _is_made_by_muxer(stream, self._source):
             return
         if not _can_carry(stream, self._output.format.name):
@@ -220,6 +230,8 @@ class _Copier:
             return
         target = self._output.add_stream_from_template(stream, opaque=True)
         _take_tags(stream, target, "")
+        if beside_new and stream.type == "audio":
+            target.disposition = stream.disposition & ~Disposition.default
         if stream.type != "attachment":  # those are written with the header
             self._targets[stream.index] = target
 
@@ -256,42 +268,9 @@ def muxer_of(out: Path) -> str:
     return muxer
 
 
-def require_place(source: Path, out: Path) -> None:
-    """Fail before hours of work, not after. Raises OutputNotWritable."""
-    folder = out.parent
-    if not folder.is_dir():
-        raise OutputNotWritable(f"{out} cannot be written: the folder {folder} does not exist; create it first.")
-    if out.is_dir():
-        raise OutputNotWritable(f"{out} cannot be written: it is a folder.")
-    if out.exists() and source.exists() and out.samefile(source):
-        raise OutputNotWritable(f"{out} is the source itself; choose another name.")
-    if not os.access(folder, os.W_OK):
-        raise OutputNotWritable(f"{out} cannot be written: no permission to write in {folder}.")
-
-
-@contextlib.contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    """FFmpeg's errors about the output in our words."""
-    try:
-        yield
-    except LipsmithError:
-        raise
-    except (av.FFmpegError, OSError) as error:
-        if error.errno in _NO_ROOM:
-            raise DiskFull(f"{path.parent}: there is no room left for the output.") from error
-        if isinstance(error, OSError):
-            raise OutputNotWritable(f"{path.parent}: cannot be written ({error.strerror}).") from error
-        raise UnsupportedVideo(f"The container {path.suffix} refuses these streams ({error.strerror}).") from error
-
-
-def _close_quietly(output: OutputContainer) -> None:
-    with contextlib.suppress(av.FFmpegError, OSError):
-        output.close()
-
-
 def _mux(output: OutputContainer, packets: Iterable[av.Packet], path: Path) -> None:
     for packet in packets:
-        with _writing(path):
+        with writing(path):
             output.mux_one(packet)
 
 
@@ -316,12 +295,16 @@ def _blocks(
     if voices is None or plan is None:
         return iter(())
     total = clock.sample_of_seconds(video.duration_seconds_from_content, plan.sample_rate)
-    elsewhere = None
-    if source_beyond_end and source.audio:
+    if not source.audio:
+        return mix(voices, plan, total, dialogue.everywhere(plan.layout))
+    index = source.audio[0].stream_index
+    placement = dialogue.place(source.path, index, plan.layout)
+    bed = None
+    if source_beyond_end or placement.keeps_any:
         origin = clock.seconds_of_pts(video.start_pts, video.time_base)
-        index = source.audio[0].stream_index
-        elsewhere = decode.audio(source.path, index, plan.sample_rate, plan.layout, origin_seconds=origin)
-    return mix(voices, plan, total, elsewhere)
+        own = decode.audio(source.path, index, plan.sample_rate, plan.layout, origin_seconds=origin)
+        bed = Bed(own, fills=source_beyond_end)
+    return mix(voices, plan, total, placement, bed)
 
 
 def _muxer_options(source: MediaSpec, template: InputContainer, muxer: str) -> dict[str, str]:
@@ -372,6 +355,16 @@ def _take_tags(source: Stream, target: Stream, codec_tag: str) -> None:
     target.disposition = source.disposition
     if codec_tag:
         target.codec_context.codec_tag = codec_tag
+
+
+def _name_track(target: Stream, replaced: Stream | None, wish: NewTrack) -> None:
+    """Tags of the new soundtrack: those of the one it replaces, and the language asked for."""
+    if replaced is not None and not wish.keeps_original:
+        _take_tags(replaced, target, "")
+    else:
+        target.disposition = Disposition.default
+    if wish.language:
+        target.metadata["language"] = wish.language
 
 
 def _take_file_tags(template: InputContainer, output: OutputContainer) -> None:

@@ -25,7 +25,9 @@ _TO_ESCAPE = re.compile(rb"\x00\x00(?=[\x00-\x03])")
 _HEVC_PARAMETERS = (32, 33, 34)  # VPS, SPS, PPS
 _H264_PARAMETERS = (7, 8)  # SPS, PPS
 _HEVC_SEI, _H264_SEI = 39, 6
+_REGISTERED = 4  # SEI payload: user data registered by ITU-T T.35
 _UNREGISTERED = 5  # SEI payload: the encoder's signature
+_DOLBY_VISION = 62  # HEVC: a unit of reference picture processing
 _HVCC_HEAD = 22
 _SPS_ID_AT = 13  # bytes of an HEVC SPS before its id: VPS id, layers, and the profile of a single layer
 
@@ -97,6 +99,23 @@ def is_signature(unit: bytes, codec: str) -> bool:
     """An encoder's name and settings: not part of the picture."""
     head, sei = (1, _H264_SEI) if codec == "h264" else (2, _HEVC_SEI)
     return kind(unit, codec) == sei and len(unit) > head and unit[head] == _UNREGISTERED
+
+
+def notes(data: bytes, codec: str, prefix: int) -> list[bytes]:
+    """What is said of a picture beside the picture: captions, dynamic HDR (SEI with ITU-T T.35), Dolby Vision."""
+    found = []
+    for unit in split(data, prefix):
+        number = kind(unit, codec)
+        head, sei = (1, _H264_SEI) if codec == "h264" else (2, _HEVC_SEI)
+        said = number == sei and len(unit) > head and unit[head] == _REGISTERED
+        if said or (codec == "hevc" and number == _DOLBY_VISION):
+            found.append(unit)
+    return found
+
+
+def precedes(note: bytes) -> bool:
+    """Does it stand before the picture it is about? Dolby Vision's stands behind."""
+    return kind(note, "hevc") != _DOLBY_VISION
 
 
 def parameters(extradata: bytes, codec: str) -> list[bytes]:

@@ -18,6 +18,7 @@ from av.audio.stream import AudioStream
 from av.container import OutputContainer
 
 from lipsmith.engine.media import clock, decode
+from lipsmith.engine.media.dialogue import Placement
 from lipsmith.engine.media.spec import AudioSpec
 
 BLOCK_SAMPLES = 4096
@@ -29,7 +30,7 @@ _ENCODERS = {"mp3": "libmp3lame", "opus": "libopus"}
 # The nearest codec where the source's own cannot be written, by container; AAC elsewhere.
 _USUAL = {"webm": "libopus", "avi": "libmp3lame", "mpeg": "mp2", "flv": "aac"}
 # These keep the encoder's delay in the file (edit list, CodecDelay), so that players cut it off.
-_DELAY_IS_STORED = {"mp4": None, "mov": None, "matroska": {"libopus"}, "webm": {"libopus"}}  # None: for every codec
+_DELAY_IS_STORED = {"mp4", "mov", "3gp", "matroska", "webm"}
 
 
 @dataclass(frozen=True)
@@ -69,21 +70,31 @@ def plan_sound(replaced: AudioSpec | None, container: str) -> SoundPlan:
     return replace(plan, differences=_sound_differences(replaced, wished, plan))
 
 
+@dataclass(frozen=True)
+class Bed:
+    """The source's own sound, in the plan's rate and layout, from the first video frame on."""
+
+    blocks: Iterator[np.ndarray]
+    fills: bool  # it is heard where no voice has begun or all have ended
+
+
 def mix(
     voices: Sequence[Voice],
     plan: SoundPlan,
     total_samples: int,
-    elsewhere: Iterator[np.ndarray] | None = None,
+    placement: Placement,
+    bed: Bed | None = None,
 ) -> Iterator[np.ndarray]:
     """Blocks of (channels, n) float32 within [-1, 1], together `total_samples`, from the first video frame on.
 
-    Voices are summed and limited. Where none has begun or all have ended there is silence, or the sound of `elsewhere`
-    (the source's own, in the same rate and layout, from the same moment). Raises what `decode.audio` raises.
+    Voices are placed, summed and limited. Where none has begun or all have ended there is silence, or the bed; in the
+    channels that `placement` leaves to the source the bed is heard throughout. Raises what `decode.audio` raises.
     """
     channels = av.AudioLayout(plan.layout).nb_channels
-    readers = [_Reader(_placed(voice, plan), channels) for voice in voices]
+    readers = [_Reader(_placed(voice, plan, placement), channels) for voice in voices]
     starts = [clock.sample_of_seconds(voice.start_seconds, plan.sample_rate) for voice in voices]
-    under = _Reader(elsewhere, channels) if elsewhere is not None else None
+    under = _Reader(bed.blocks, channels) if bed is not None else None
+    kept = np.array(placement.keeps_source, np.float32)[:, None]
     done = 0
     while done < total_samples:
         n = min(BLOCK_SAMPLES, total_samples - done)
@@ -93,8 +104,13 @@ def mix(
             sound, given = reader.read(n)
             block += sound
             spoken[max(start - done, 0) : given] = True
-        if under is not None:
-            block[:, ~spoken] = under.read(n)[0][:, ~spoken]
+        if under is not None and bed is not None:
+            own = under.read(n)[0]
+            if bed.fills:
+                block[:, ~spoken] = own[:, ~spoken]
+                block[:, spoken] += kept * own[:, spoken]
+            else:
+                block += kept * own
         yield np.clip(block, -1.0, 1.0)
         done += n
 
@@ -111,8 +127,7 @@ class SoundEncoder:
         self._lead_samples = 0
         self._drop_before: int | None = None
         stream = _add_stream(output, plan)
-        stored = _DELAY_IS_STORED.get(output.format.name, set())
-        if stored is not None and plan.encoder not in stored:
+        if output.format.name not in _DELAY_IS_STORED:
             self._drop_encoder_delay(stream)
         self.stream = stream
 
@@ -184,15 +199,20 @@ def _encoder_delay(plan: SoundPlan) -> tuple[int, int]:
         return (-first.pts if first is not None and first.pts is not None else 0), stream.codec_context.frame_size
 
 
-def _placed(voice: Voice, plan: SoundPlan) -> Iterator[np.ndarray]:
-    """The voice preceded by the silence until its start."""
+def _placed(voice: Voice, plan: SoundPlan, placement: Placement) -> Iterator[np.ndarray]:
+    """The voice in its channels, preceded by the silence until its start."""
     silence = clock.sample_of_seconds(voice.start_seconds, plan.sample_rate)
     channels = av.AudioLayout(plan.layout).nb_channels
     while silence > 0:
         n = min(silence, BLOCK_SAMPLES)
         yield np.zeros((channels, n), np.float32)
         silence -= n
-    yield from decode.audio(voice.path, voice.stream_index, plan.sample_rate, plan.layout)
+    if channels > 1 and decode.channel_count(voice.path, voice.stream_index) == channels:  # a finished mix
+        yield from decode.audio(voice.path, voice.stream_index, plan.sample_rate, plan.layout)
+        return
+    gains = np.array(placement.gains, np.float32)[:, None]
+    for block in decode.audio(voice.path, voice.stream_index, plan.sample_rate, "mono"):
+        yield gains * block
 
 
 def _sound_differences(replaced: AudioSpec, wished: SoundPlan, plan: SoundPlan) -> tuple[str, ...]:

@@ -3,9 +3,9 @@
 Takes a `PacketIndex` and the frames that a dub will edit, gives a `SplicePlan` of `Run`s. Knows no encoder.
 
 A run is made of whole GOPs, so that copied pictures never lean on encoded ones. Leading pictures of the copied GOP
-behind a run lean on the run: they are encoded as its last pictures and left out of the copy. A run has no B-frames: its
-packets come in the order they are shown, so the source's own decoding times suit them, and a decoder has shown them all
-when the copy goes on (a CRA behind an end of sequence discards what is not shown yet: H.265 C.5.2.2).
+behind a run lean on the run: they are encoded as its last pictures and left out of the copy. A run keeps the source's
+decoding times, so it reorders pictures only as deep as those leave room for, and not at all where the copy goes on with
+a CRA: behind an end of sequence that discards what is not shown yet (H.265 C.5.2.2).
 """
 
 from __future__ import annotations
@@ -21,9 +21,11 @@ from lipsmith.engine.media.spec import VideoSpec
 _SELF_CONTAINED = {"vp8", "vp9", "av1"}  # every keyframe brings all that its GOP needs
 _WITH_PARAMETER_SETS = {"h264", "hevc"}
 _CONTAINERS = {
-    "h264": {"mp4", "mov", "matroska", "flv", "mpegts"},
+    "h264": {"mp4", "mov", "3gp", "matroska", "flv", "mpegts", "mxf"},
     "hevc": {"mp4", "mov", "matroska", "mpegts"},
 }
+_DEEPEST = 2  # B-frames that others lean on
+_RUN_FRAMES = 100  # a run is closed when it has so many: what must be held of it stays small
 _COUNTS_FRAMES = {"avi", "mpeg"}  # containers without presentation times
 
 
@@ -44,10 +46,12 @@ class Run:
 
     frames: range  # indices of its frames, as shown
     first: int  # position of the first packet it replaces, in decoding order
-    octets: int  # of the packets it replaces
+    packets: int  # how many it replaces
+    octets: int  # of them
     decode_times: np.ndarray  # (len(frames),) int64, in the stream's time base
     keyframes: frozenset[int]  # time stamps at which the source has a keyframe
     ends_sequence: bool  # the copy behind it begins with a CRA
+    reorder: int  # by how many pictures decoding may run ahead of showing
 
     def __post_init__(self) -> None:
         if len(self.frames) != len(self.decode_times):
@@ -68,6 +72,11 @@ class SplicePlan:
         return Excerpt(self.index, tuple(run.frames for run in self.runs))
 
     @property
+    def reorder(self) -> int:
+        """For all runs alike, since they share their parameter sets."""
+        return min((run.reorder for run in self.runs), default=0)
+
+    @property
     def frames_encoded(self) -> int:
         return sum(len(run.frames) for run in self.runs)
 
@@ -84,7 +93,10 @@ def plan(video: VideoSpec, index: PacketIndex, edited: np.ndarray, muxer: str) -
         return SplicePlan(index, (), np.zeros(len(index.pts), bool))
     _grow(index, touched)
     replaced = np.zeros(len(index.pts), bool)
-    runs = tuple(_run(index, first, end, replaced) for first, end in _stretches(touched))
+    runs = tuple(
+        _run(index, first, end, None if end == len(touched) or touched[end] else index.gops[end], replaced)
+        for first, end in _stretches(touched, index)
+    )
     return SplicePlan(index, runs, replaced)
 
 
@@ -112,19 +124,24 @@ def _has_room(index: PacketIndex, gop: Gop) -> bool:
     return int(index.dts[gop.first] - index.dts[gop.first - 1]) > gop.leading
 
 
-def _stretches(touched: np.ndarray) -> Iterator[tuple[int, int]]:
-    """(first, end) of neighbouring GOPs."""
+def _stretches(touched: np.ndarray, index: PacketIndex) -> Iterator[tuple[int, int]]:
+    """(first, end) of neighbouring GOPs, not many more frames than `_RUN_FRAMES` together."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], touched.astype(np.int8), [0]])))
-    yield from zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)
+    for first, end in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
+        begin = first
+        for number in range(first, end):
+            long = index.gops[number].end - index.gops[begin].first >= _RUN_FRAMES
+            if number == end - 1 or (long and not index.gops[number + 1].leading):
+                yield begin, number + 1
+                begin = number + 1
 
 
-def _run(index: PacketIndex, first: int, end: int, replaced: np.ndarray) -> Run:
-    """GOPs [first, end) and the leading pictures of the GOP behind them; marks their packets in `replaced`."""
+def _run(index: PacketIndex, first: int, end: int, behind: Gop | None, replaced: np.ndarray) -> Run:
+    """GOPs [first, end) and the leading pictures of the copied GOP behind them; marks their packets in `replaced`."""
     start, stop = index.gops[first].first, index.gops[end - 1].end
-    behind = index.gops[end] if end < len(index.gops) else None
-    replaced[start:stop] = True
     positions = np.arange(start, stop)
-    times = index.dts[start:stop][index.shown[start:stop]]
+    replaced[start:stop] = True
+    times = index.dts[positions][index.shown[positions]]
     if behind is not None and behind.leading:
         tail = np.arange(behind.first + 1, behind.first + 1 + behind.leading)
         replaced[tail] = True
@@ -136,11 +153,23 @@ def _run(index: PacketIndex, first: int, end: int, replaced: np.ndarray) -> Run:
     return Run(
         frames=range(begin, begin + len(shown)),
         first=start,
+        packets=len(positions),
         octets=int(index.octets[positions].sum()),
         decode_times=times,
         keyframes=frozenset(_keyframes(index, index.gops[first:end])),
         ends_sequence=behind is not None and not behind.restarts,
+        reorder=0 if behind is not None and not behind.restarts else _room(times, index.stamps[begin:]),
     )
+
+
+def _room(decode_times: np.ndarray, stamps: np.ndarray) -> int:
+    """The deepest reordering of pictures that still decodes each before it is shown."""
+    shown = stamps[: len(decode_times)]
+    for depth in range(_DEEPEST, 0, -1):
+        late = np.concatenate([np.repeat(shown[:1], depth), shown])[: len(shown)]
+        if (decode_times <= late).all():
+            return depth
+    return 0
 
 
 def _squeezed(index: PacketIndex, gop: Gop) -> np.ndarray:

@@ -1,6 +1,6 @@
 """The judge's whole verdict on a dub: is it still the same file, the same picture, and do lips and sound go together?
 
-Takes two files, gives a `Verdict`. Composes `conformance`, `fidelity` and `sync`; measures nothing itself.
+Takes two files, gives a `Verdict`. Composes `files`, `fidelity` and `sync`; measures nothing itself.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from lipsmith.engine.media import decode
 from lipsmith.engine.media.probe import probe, require_video
 from lipsmith.engine.media.spec import MediaSpec
 from lipsmith.engine.progress import Progress, silent
-from lipsmith.engine.quality import conformance, fidelity, sync
-from lipsmith.engine.quality.conformance import Difference
+from lipsmith.engine.quality import fidelity, sync
 from lipsmith.engine.quality.fidelity import Fidelity, Seen
+from lipsmith.engine.quality.files import FileVerdict, check_files
 from lipsmith.engine.quality.sync import SyncReport
 from lipsmith.engine.speech import audio
 from lipsmith.engine.speech.features import Listener, extract, load_listener
@@ -24,26 +24,13 @@ from lipsmith.weights import WeightStore
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Verdict(FileVerdict):
     """What there is to say about a dub."""
 
-    source: Path
-    dub: Path
-    passed: bool  # nothing in the file differs that a dub does not explain
-    differences: tuple[Difference, ...]
     fidelity: Fidelity
     sync_source: SyncReport | None  # None where there is no sound or no face
     sync_dub: SyncReport | None
     warnings: tuple[str, ...]
-
-    @property
-    def unexplained(self) -> tuple[str, ...]:
-        return tuple(in_words(difference) for difference in self.differences if not difference.explained)
-
-    @property
-    def explained(self) -> tuple[str, ...]:
-        """What follows from dubbing or from the container, and harms nobody."""
-        return tuple(in_words(difference) for difference in self.differences if difference.explained)
 
 
 def check(
@@ -56,7 +43,7 @@ def check(
     progress: Progress = silent,
 ) -> Verdict:
     """Compare two files. Raises the InputErrors of reading them, WeightsError."""
-    differences = conformance.compare(source, dub)
+    files = check_files(source, dub, threads=threads, progress=progress)
     where = torch_device(device)
     specs = probe(source), probe(dub)
     before, after = fidelity.look_at_both(specs, Nets(store, where), threads=threads, progress=progress)
@@ -68,18 +55,14 @@ def check(
     return Verdict(
         source=source,
         dub=dub,
-        passed=all(difference.explained for difference in differences),
-        differences=differences,
+        passed=files.passed,
+        differences=files.differences,
+        pictures=files.pictures,
         fidelity=found,
         sync_source=synced[0],
         sync_dub=synced[1],
         warnings=found.warnings,
     )
-
-
-def in_words(difference: Difference) -> str:
-    before = f"{difference.source}, now " if difference.source else ""
-    return f"{difference.what}: {before}{difference.dub}"
 
 
 def _speaker(found: Fidelity, pairs: tuple[tuple[Seen, Seen], ...]) -> tuple[Seen | None, Seen | None]:

@@ -9,13 +9,13 @@ from __future__ import annotations
 import hashlib
 from array import array
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
 import av
 from av.container import InputContainer
-from av.stream import Stream
+from av.stream import Disposition, Stream
 
 from lipsmith.engine.media.probe import main_video_stream, open_input, printable_tag, probe
 from lipsmith.engine.media.spec import MediaSpec
@@ -25,6 +25,9 @@ _RATE_ROUNDING = Fraction(1, 1000)  # relative; a header's mean rate hangs on th
 # The writing program's signature, and what it counts up anew.
 _UNCOMPARED_TAGS = ("major_brand", "minor_version", "compatible_brands", "encoder", "software", "duration", "bps")
 _UNCOMPARED_PREFIXES = ("number_of_", "_statistics_", "duration-")
+
+
+_DEFAULT = int(Disposition.default)
 
 
 @dataclass(frozen=True)
@@ -231,6 +234,12 @@ def _frame_times(one: _File, other: _File) -> Iterator[Difference]:
 
 def _streams(one: _File, other: _File) -> Iterator[Difference]:
     theirs, ours = _by_kind(one), _by_kind(other)
+    moved = _moved_tracks(theirs.get("audio", []), ours.get("audio", []))
+    if moved is not None:
+        before = theirs.get("audio", [])
+        yield Difference("track_added", "a soundtrack before the others", f"{len(before)}", f"{len(before) + 1}", True)
+        yield from _track_differences_of_kept(before, moved)
+        del theirs["audio"], ours["audio"]
     for kind in sorted({*theirs, *ours}):
         a, b = theirs.get(kind, []), ours.get(kind, [])
         if len(a) != len(b):
@@ -241,6 +250,20 @@ def _streams(one: _File, other: _File) -> Iterator[Difference]:
     orders = [[track.kind for track in file.tracks] for file in (one, other)]
     if sorted(orders[0]) == sorted(orders[1]):
         yield from _differ("stream_order", "order of the streams", " ".join(orders[0]), " ".join(orders[1]))
+
+
+def _moved_tracks(before: list[_Track], after: list[_Track]) -> list[_Track] | None:
+    """The tracks behind a new first one, where those are the source's; None where no track was added."""
+    if before and len(after) == len(before) + 1 and [t.digest for t in before] == [t.digest for t in after[1:]]:
+        return after[1:]
+    return None
+
+
+def _track_differences_of_kept(before: list[_Track], after: list[_Track]) -> Iterator[Difference]:
+    """Tracks that moved one place back: packets are known to be alike; only the first may cease to be the default."""
+    for number, (a, b) in enumerate(zip(before, after, strict=True)):
+        lighter = replace(a, disposition=a.disposition & ~_DEFAULT)
+        yield from _track_differences("audio", number + 1, lighter, replace(b, disposition=b.disposition & ~_DEFAULT))
 
 
 def _by_kind(file: _File) -> dict[str, list[_Track]]:
@@ -277,16 +300,17 @@ def _tags(where: str, ours: tuple[tuple[str, str], ...], theirs: tuple[tuple[str
     for key in sorted({*a, *b}):
         if a.get(key) != b.get(key):
             added = key not in a and key in {"handler_name", "language", "vendor_id"}
+            asked = key == "language" and where == "audio stream 0"  # a dub speaks what language it is asked to
             one_for_all = key == "creation_time" and where != "file"  # MP4's muxer writes the file's into every track
             x, y = a.get(key, "none"), b.get(key, "none")
-            yield Difference("tag", f"tag '{key}' of the {where}", x, y, explained=added or one_for_all)
+            yield Difference("tag", f"tag '{key}' of the {where}", x, y, explained=added or one_for_all or asked)
 
 
 def _compared(tags: tuple[tuple[str, str], ...]) -> Iterator[tuple[str, str]]:
     """Keys in lower case, since Matroska writes them in upper case; "und" is no language."""
     for key, value in tags:
         key = key.lower()
-        unwritten = key in _UNCOMPARED_TAGS or key.startswith(_UNCOMPARED_PREFIXES)
+        unwritten = key in _UNCOMPARED_TAGS or key.startswith(_UNCOMPARED_PREFIXES) or key.endswith("_umid")
         if not unwritten and not (key == "language" and value == "und"):
             yield key, value
 
