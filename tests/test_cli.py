@@ -189,4 +189,4 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_json_of_what_the_engine_returns() -> None:
     value = VoiceFor(Path("a.wav"), 2), Fraction(30000, 1001), float("nan"), {1: (2.0, None)}
-    assert to_json(value) == [{"path": "a.wav", "actor": 2}, "30000/1001", None, {"1": [2.0, None]}]
+    assert to_json(value) == [{"path": "a.wav", "actor": 2, "script": None}, "30000/1001", None, {"1": [2.0, None]}]
