@@ -17,7 +17,8 @@ FREE_FOR_ALL = ("lipsmith.errors", "lipsmith.weights", "lipsmith.engine.progress
 ENGINE = "lipsmith.engine"
 FACES = (f"{ENGINE}.media", f"{ENGINE}.mouth")
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
-    "lipsmith": (),
+    "lipsmith": ("lipsmith.client",),
+    "lipsmith.client": (),
     "lipsmith.errors": (),
     "lipsmith.weights": (),
     "lipsmith.config": (),
@@ -39,6 +40,10 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "lipsmith.demo": (f"{ENGINE}.media", f"{ENGINE}.mouth", f"{ENGINE}.faces", "lipsmith.config"),
     "lipsmith.console": (),
     "lipsmith.service": (),
+    "lipsmith.worker": ("lipsmith.service",),
+    "lipsmith.worker.tasks": (ENGINE, "lipsmith.worker.parent", "lipsmith.config"),
+    "lipsmith.serving": ("lipsmith.service", "lipsmith.worker"),
+    "lipsmith.administration": ("lipsmith.service", "lipsmith.worker"),
     "lipsmith.__main__": ("lipsmith.cli",),
     "lipsmith.cli": (
         f"{ENGINE}.dub",

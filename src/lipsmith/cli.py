@@ -13,7 +13,7 @@ from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from types import FrameType, ModuleType
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -54,6 +54,12 @@ weights_app = typer.Typer(
     help="Third-party network weights: pinned, fetched, verified.", epilog=EXIT_CODES, no_args_is_help=True
 )
 app.add_typer(weights_app, name="weights")
+keys_app = typer.Typer(help="API keys of this server.", epilog=EXIT_CODES, no_args_is_help=True)
+app.add_typer(keys_app, name="keys")
+jobs_app = typer.Typer(help="Jobs of this server.", epilog=EXIT_CODES, no_args_is_help=True)
+app.add_typer(jobs_app, name="jobs")
+webhooks_app = typer.Typer(help="Webhooks of this server.", epilog=EXIT_CODES, no_args_is_help=True)
+app.add_typer(webhooks_app, name="webhooks")
 
 # Paths are not `readable` to Typer, for the engine says it better than a usage error does: file_not_readable.
 Shot = Annotated[Path, typer.Argument(metavar="SHOT", readable=False, help="The video file.")]
@@ -123,13 +129,22 @@ def _global_options(
 
 def _engine(name: str) -> ModuleType:
     """A module of the engine, imported when it is needed. Raises MissingExtra where torch is not installed."""
+    return _imported(f"lipsmith.engine.{name}", "dubbing", "model")
+
+
+def _service(name: str) -> ModuleType:
+    """A module of the server. Raises MissingExtra where its packages are not installed."""
+    return _imported(f"lipsmith.{name}", "the server", "service")
+
+
+def _imported(module: str, user: str, extra: str) -> ModuleType:
     try:
-        return import_module(f"lipsmith.engine.{name}")
+        return import_module(module)
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] == "lipsmith":
             raise
         raise MissingExtra(
-            f"The package {error.name} is not installed; dubbing needs it: pip install 'lipsmith[model]'."
+            f"The package {error.name} is not installed; {user} needs it: pip install 'lipsmith[{extra}]'."
         ) from error
 
 
@@ -574,3 +589,117 @@ def verify_weights(as_json: Json = False) -> None:
     else:
         good = sum(status.state == "ok" for status in found)
         terminal.line(f"{good} files in {settings.models_folder} are what they should be.")
+
+
+@app.command(epilog=EXIT_CODES)
+def serve(
+    host: Annotated[str | None, typer.Option(help="Default: LIPSMITH_HOST or 127.0.0.1.")] = None,
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="Default: LIPSMITH_PORT or 8000.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(readable=False, help="Data folder. Default: LIPSMITH_DATA_FOLDER or the user's own.")
+    ] = None,
+    worker: Annotated[bool, typer.Option("--worker/--no-worker", help="Also start a worker.")] = True,
+) -> None:
+    """Serve the API with everything it needs: database, files and a worker. The first start prints an API key."""
+    for name, value in (("HOST", host), ("PORT", port), ("DATA_FOLDER", data)):
+        if value is not None:
+            os.environ[f"LIPSMITH_{name}"] = str(value)  # the worker beside us reads it, too
+    serving = _service("serving")
+    terminal = Terminal(as_json=False)
+    serving.serve(_service("service.settings").ServiceSettings.from_environment(), terminal.line, with_worker=worker)
+
+
+@app.command(epilog=EXIT_CODES)
+def worker() -> None:
+    """Work on the queue of a server until stopped; what runs then goes on in the next worker."""
+    _service("serving").work(_service("service.settings").ServiceSettings.from_environment())
+
+
+def _context() -> Any:
+    """The parts of this machine's server, by its settings."""
+    return _service("serving").open_context(_service("service.settings").ServiceSettings.from_environment())
+
+
+@keys_app.command("create", epilog=EXIT_CODES)
+def create_key(
+    email: Annotated[str, typer.Argument(help="Whose key it is; a new address is a new customer.")],
+    as_json: Json = False,
+) -> None:
+    """Make a key and print it, once."""
+    terminal = Terminal(as_json=as_json)
+    key = _service("administration").new_key(_context(), email)
+    terminal.json({"key": key, "email": email}) if as_json else terminal.line(key)
+
+
+@keys_app.command("list", epilog=EXIT_CODES)
+def list_keys(as_json: Json = False) -> None:
+    """List keys by their beginnings."""
+    rows = _service("administration").keys(_context())
+    _print_rows(rows, ("prefix", "email", "created_at", "revoked_at"), as_json)
+
+
+@keys_app.command("revoke", epilog=EXIT_CODES)
+def revoke_key(prefix: Annotated[str, typer.Argument(help="The key's beginning.")], as_json: Json = False) -> None:
+    """Make a key invalid."""
+    terminal = Terminal(as_json=as_json)
+    count = _service("administration").drop_key(_context(), prefix)
+    terminal.json({"revoked": count}) if as_json else terminal.line(f"{count} revoked")
+
+
+JobId = Annotated[int, typer.Argument(min=1, metavar="ID")]
+
+
+@jobs_app.command("list", epilog=EXIT_CODES)
+def list_jobs(
+    status: Annotated[str | None, typer.Option(help="Only those with this status.")] = None, as_json: Json = False
+) -> None:
+    """List the newest jobs."""
+    rows = _service("administration").jobs(_context(), status)
+    _print_rows(
+        rows, ("generate_id", "shot_id", "status", "progress", "stage", "output_filename", "created_at"), as_json
+    )
+
+
+@jobs_app.command("show", epilog=EXIT_CODES)
+def show_job(job_id: JobId, as_json: Json = False) -> None:
+    """All that is known of a job."""
+    _print_record(_service("administration").job(_context(), job_id), as_json)
+
+
+@jobs_app.command("cancel", epilog=EXIT_CODES)
+def cancel_job(job_id: JobId, as_json: Json = False) -> None:
+    """Cancel a job that waits or runs."""
+    _print_record(_service("administration").cancel(_context(), job_id), as_json)
+
+
+@jobs_app.command("retry", epilog=EXIT_CODES)
+def retry_job(job_id: JobId, as_json: Json = False) -> None:
+    """Make a new job of one that failed or was cancelled."""
+    _print_record(_service("administration").retry(_context(), job_id), as_json)
+
+
+@webhooks_app.command("test", epilog=EXIT_CODES)
+def send_test_event(
+    email: Annotated[str | None, typer.Option(help="Of which user. Default: the first with a webhook.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Send a signed test event and say what came back."""
+    found = _service("administration").send_test_event(_context(), email)
+    _print_record(found, as_json)
+    raise typer.Exit(0 if found["delivered"] else 1)
+
+
+def _print_rows(rows: list[dict[str, Any]], columns: tuple[str, ...], as_json: bool) -> None:
+    terminal = Terminal(as_json=as_json)
+    if as_json:
+        terminal.json(rows)
+    else:
+        terminal.table("", columns, [["" if row[name] is None else str(row[name]) for name in columns] for row in rows])
+
+
+def _print_record(record: dict[str, Any], as_json: bool) -> None:
+    terminal = Terminal(as_json=as_json)
+    if as_json:
+        terminal.json(record)
+    else:
+        terminal.table("", ("", ""), [[name, "" if value is None else str(value)] for name, value in record.items()])

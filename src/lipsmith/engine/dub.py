@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -58,6 +58,7 @@ class VoiceFor:
     path: Path
     actor: int | None = None
     script: str | None = None  # what is said, in English: closures are then timed by it
+    ranges: tuple[str, ...] = ()  # where this voice alone is dubbed; empty: as the whole dub
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,8 @@ class DubOptions:
 
     voices: tuple[VoiceFor, ...]
     ranges: tuple[str, ...] = ()  # "START-END" in seconds or SMPTE; empty: everywhere
+    start_frame: int = 0  # the first to be dubbed; voices begin with it, before it the source is seen and heard
+    soundtrack: Path | None = None  # what is heard; None: the voices
     strength: float = 1.0  # of articulation, 0 (still) to 2
     maintain_expression: bool = False  # keep the source's smile or tension and only speak through it
     language: str | None = None  # tag of the new soundtrack, ISO 639-2 ("fra"); None: as the one it replaces
@@ -160,17 +163,22 @@ def train(
     actor: int | None = None,
     device: str = "auto",
     threads: int = 2,
+    seen: Footage | None = None,
     progress: Progress = silent,
 ) -> TrainResult:
-    """Learn one person of a shot. Raises the InputErrors, FaceErrors, UnknownActor, OutputErrors, WeightsError."""
+    """Learn one person of a shot; `seen`: where it has been watched before.
+
+    Raises the InputErrors, FaceErrors, UnknownActor, OutputErrors, WeightsError.
+    """
     require_place(shot, out)
     watch = _Watch()
     with _bounded(threads):
         where = torch_device(device)
-        with watch.stage("prepare"):
-            seen = footages.look(
-                shot, store=store, nets=Nets(store, where), device=where, threads=threads, progress=progress
-            )
+        if seen is None:
+            with watch.stage("prepare"):
+                seen = footages.look(
+                    shot, store=store, nets=Nets(store, where), device=where, threads=threads, progress=progress
+                )
         person = seen.person(actor)
         with watch.stage("train"):
             count = _learn(seen, person, out, threads, progress)
@@ -185,11 +193,14 @@ def dub(
     options: DubOptions,
     *,
     store: WeightStore,
-    model: Path | None = None,
+    model: Path | Mapping[int, Path] | None = None,
+    seen: Footage | None = None,
     progress: Progress = silent,
 ) -> DubResult:
     """Write `shot` speaking the voices to `out`, whole or not at all.
 
+    `model`: the actor's, or several by the actor's number; whoever has none is learnt on the fly. `seen`: the shot,
+    where it has been watched before.
     Raises the InputErrors, RequestErrors, FaceErrors, OutputErrors, WeightsError.
     """
     require_place(shot, out)
@@ -199,12 +210,14 @@ def dub(
         where = torch_device(options.device)
         nets = Nets(store, where)
         voices = [(voice, audio.load(voice.path)) for voice in options.voices]  # unreadable ones fail before the work
-        with watch.stage("prepare"):
-            near = _near(options, model)
-            seen = footages.look(
-                shot, store=store, nets=nets, device=where, threads=options.threads, progress=progress, near=near
-            )
-        spans = clock.parse_ranges(options.ranges, seen.video)
+        if seen is None:
+            with watch.stage("prepare"):
+                near = _near(options, known=model is not None)
+                seen = footages.look(
+                    shot, store=store, nets=nets, device=where, threads=options.threads, progress=progress, near=near
+                )
+        start = _start_seconds(options, seen)
+        everywhere = clock.parse_ranges(options.ranges, seen.video) or _from(start, seen)
         cast = [(seen.person(voice.actor), voice, waveform) for voice, waveform in voices]
         if len({person.actor for person, *_ in cast}) < len(cast):
             raise RequestError("Two voices were given for the same actor; name each actor once.")
@@ -216,12 +229,14 @@ def dub(
         speech = Speech(store, where)
         for person, voice, waveform in cast:
             with watch.stage("train"):
-                actor_model = stack.enter_context(_actor(seen, person, model, folder, options, progress))
+                given = model.get(person.actor) if isinstance(model, Mapping) else model
+                actor_model = stack.enter_context(_actor(seen, person, given, folder, options, progress))
             with watch.stage("motion"):
-                path = speech.path(waveform, seen.seconds, voice.script)
+                path = speech.path(waveform, seen.seconds - start, voice.script)
                 wanted = calibration.wanted(path, MouthBasis.load(), actor_model.calibration, options.strength)
                 if options.maintain_expression:
                     wanted[person.measured.indices] += _expression(person, actor_model, seen)
+                spans = clock.parse_ranges(voice.ranges, seen.video) or everywhere
                 parts += cast_parts(seen, person, actor_model, wanted, spans)
                 speaking.append(bool(np.abs(path.coefficients).max(initial=0.0) > 0))
                 gains.append(actor_model.calibration.gain)
@@ -234,10 +249,11 @@ def dub(
                 seen.spec,
                 out,
                 performance.play(decode.frames(seen.spec, excerpt, threads=options.threads)),
-                [Voice(voice.path) for voice in options.voices],
+                _sounds(options, start),
                 splice=splice,
-                sound=mux.NewTrack(options.language, options.keep_original_audio),
-                source_beyond_end=bool(spans),
+                sound=mux.NewTrack(
+                    options.language, options.keep_original_audio, own_before=start > 0, own_after=_is_ranged(options)
+                ),
                 progress=lambda _stage, done, total: progress("render", done, total),
                 threads=options.threads,
             )
@@ -246,11 +262,11 @@ def dub(
         output=out,
         frames_total=len(seen.pts),
         frames_dubbed=len(tally.dubbed),
-        frames_without_face=_missed(seen, spans, tally.dubbed),
+        frames_without_face=_missed(seen, _spans(seen, options, everywhere), tally.dubbed),
         frames_retried=tally.retried,
         frames_softened=tally.softened,
         actors=tuple(person.actor for person, *_ in cast),
-        warnings=_warnings(seen, cast, speaking, tally.dubbed),
+        warnings=_warnings(seen, cast, speaking, tally.dubbed, start),
         differences=report.differences,
         stage_seconds=watch.seconds,
         details={
@@ -268,11 +284,39 @@ def dub(
     )
 
 
-def _near(options: DubOptions, model: Path | None) -> footages.Near | None:
+def _near(options: DubOptions, *, known: bool) -> footages.Near | None:
     """Where to look when only ranges are dubbed; None: everywhere, as the numbers of actors are those of the whole."""
     if not options.ranges or any(voice.actor is not None for voice in options.voices):
         return None
-    return footages.Near(options.ranges, _LEARN_FROM_SECONDS if model is None else _SEE_FROM_SECONDS)
+    return footages.Near(options.ranges, _SEE_FROM_SECONDS if known else _LEARN_FROM_SECONDS)
+
+
+def _start_seconds(options: DubOptions, seen: Footage) -> float:
+    """Raises RequestError."""
+    if not 0 <= options.start_frame < len(seen.pts):
+        raise RequestError(f"The dub begins with frame {options.start_frame}; the shot has {len(seen.pts)} frames.")
+    if options.start_frame and _is_ranged(options):
+        raise RequestError("Ranges and a first frame do not go together: give the one or the other.")
+    return float(seen.seconds[options.start_frame])
+
+
+def _from(start_seconds: float, seen: Footage) -> tuple[Span, ...]:
+    return (Span(start_seconds, seen.video.duration_seconds_from_content),) if start_seconds else ()
+
+
+def _is_ranged(options: DubOptions) -> bool:
+    return bool(options.ranges) or any(voice.ranges for voice in options.voices)
+
+
+def _spans(seen: Footage, options: DubOptions, everywhere: tuple[Span, ...]) -> tuple[Span, ...]:
+    """Where anybody is dubbed; none: everywhere."""
+    told = [clock.parse_ranges(voice.ranges, seen.video) or everywhere for voice in options.voices]
+    return () if any(not spans for spans in told) else tuple(span for spans in told for span in spans)
+
+
+def _sounds(options: DubOptions, start_seconds: float) -> list[Voice]:
+    heard = [voice.path for voice in options.voices] if options.soundtrack is None else [options.soundtrack]
+    return [Voice(path, start_seconds=start_seconds) for path in heard]
 
 
 class Speech:
@@ -390,9 +434,10 @@ def _warnings(
     cast: list[tuple[Person, VoiceFor, audio.Waveform]],
     speaking: list[bool],
     dubbed: set[int],
+    start_seconds: float,
 ) -> tuple[str, ...]:
     told = list(seen.spec.warnings)
-    length = seen.video.duration_seconds_from_content
+    length = seen.video.duration_seconds_from_content - start_seconds
     for (person, voice, waveform), speaks in zip(cast, speaking, strict=True):
         told += footages.notes(person)
         if not speaks:

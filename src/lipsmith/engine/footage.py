@@ -7,13 +7,15 @@ and by how well his mouth fits the source's own sound.
 from __future__ import annotations
 
 import math
+import pickle
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from lipsmith import __version__
 from lipsmith.engine.faces.measure import MIN_FACE_WIDTH_PIXELS, Measured, measure
 from lipsmith.engine.faces.track import FaceTrack, Nets, watch
 from lipsmith.engine.media import clock, color, decode, gops
@@ -210,6 +212,22 @@ def _person(track: FaceTrack, pts: np.ndarray, video: VideoSpec, heard: _Heard |
     if heard is not None and offset.confidence >= _SURE:
         said = heard.path(seconds + offset.offset_seconds)
     return Person(track, measured, offset, said, share * size * (0.4 + 0.6 * central) * (0.5 + 2 * speaks))
+
+
+def save(seen: Footage, path: Path) -> None:
+    """Keep what was seen, so that the shot need not be watched again. Only this version of Lipsmith reads it."""
+    with path.open("wb") as file:
+        pickle.dump(__version__, file)
+        pickle.dump(seen, file, protocol=pickle.HIGHEST_PROTOCOL)
+
+
+def load(path: Path, shot: Path) -> Footage | None:
+    """What was seen of `shot`, or None where another version kept it. Only for what `save` wrote: pickles can harm."""
+    with path.open("rb") as file:
+        if pickle.load(file) != __version__:
+            return None
+        seen: Footage = pickle.load(file)
+    return replace(seen, spec=replace(seen.spec, path=shot))
 
 
 def notes(person: Person) -> tuple[str, ...]:

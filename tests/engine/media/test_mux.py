@@ -15,7 +15,7 @@ from tests import synthetic
 
 from lipsmith.engine.media import decode
 from lipsmith.engine.media.frame import Frame
-from lipsmith.engine.media.mux import rewrite
+from lipsmith.engine.media.mux import NewTrack, rewrite
 from lipsmith.engine.media.probe import probe, require_video
 from lipsmith.engine.media.soundtrack import Voice
 from lipsmith.engine.media.spec import MediaSpec
@@ -95,7 +95,7 @@ def packets(path: Path, track: int) -> list[bytes]:
 def test_the_sources_sound_fills_what_the_voice_leaves(tmp_path: Path, voice: Voice) -> None:
     spec = probe(synthetic.h264_mp4(tmp_path / "a"))  # two seconds of tone at 0.3
     rewrite(spec, tmp_path / "silent.mp4", decode.frames(spec), [voice])
-    rewrite(spec, tmp_path / "filled.mp4", decode.frames(spec), [voice], source_beyond_end=True)
+    rewrite(spec, tmp_path / "filled.mp4", decode.frames(spec), [voice], sound=NewTrack(own_after=True))
     late = slice(round(1.3 * 48_000), round(1.9 * 48_000))
     assert np.abs(sound(tmp_path / "silent.mp4")[late]).max() < 0.01
     assert np.abs(sound(tmp_path / "filled.mp4")[late]).max() == pytest.approx(0.3, abs=0.05)

@@ -46,6 +46,17 @@ _MUXERS = {
     ".ts": "mpegts",
     ".m2ts": "mpegts",
 }
+SUFFIXES = tuple(_MUXERS)
+# The usual suffix by FFmpeg's demuxer name, for files whose own name tells nothing.
+_USUAL_SUFFIX = {
+    "mov": ".mp4",
+    "matroska": ".mkv",
+    "avi": ".avi",
+    "mxf": ".mxf",
+    "mpegts": ".ts",
+    "mpeg": ".mpg",
+    "flv": ".flv",
+}
 _MOV_FAMILY = ("mp4", "mov", "3gp")
 # Written by the muxer itself, or untrue of the new file.
 _OWN_TAGS = {"major_brand", "minor_version", "compatible_brands", "encoder", "duration", "software"}
@@ -66,6 +77,8 @@ class NewTrack:
 
     language: str | None = None  # its tag, ISO 639-2 ("fra"); None: as the track it replaces
     keeps_original: bool = False  # it comes before the source's tracks, all of which stay
+    own_before: bool = False  # until the first voice begins the source's own sound is heard, not silence
+    own_after: bool = False  # and where no voice sounds later
 
 
 @dataclass(frozen=True)
@@ -88,7 +101,6 @@ def rewrite(
     voices: Sequence[Voice] | None,
     *,
     splice: SplicePlan | Whole | None = None,
-    source_beyond_end: bool = False,
     sound: NewTrack = NewTrack(),
     progress: Progress = silent,
     threads: int = 2,
@@ -97,15 +109,15 @@ def rewrite(
 
     With a `SplicePlan`, `frames` are those of its runs only, and every other picture is copied as a packet.
     Voices are laid from the first frame on; the track is as long as the video. Where no voice sounds yet or any more
-    there is silence, or with `source_beyond_end` the source's own sound. `sound` says what the new track is called and
-    whether the first one is replaced. The container follows the suffix of `out`.
+    there is silence, or the source's own sound. `sound` says which, what the new track is called and whether the first
+    one is replaced. The container follows the suffix of `out`.
     Raises OutputNotWritable (also where `out` is the source), DiskFull, UnsupportedVideo, NoVideoStream, and what
     `frames` and the voices raise; then nothing is left behind.
     """
     muxer = muxer_of(out)
     require_place(source.path, out)
     with appearing_whole(out) as part:
-        return _write(source, part, muxer, frames, voices, splice, source_beyond_end, sound, progress, threads)
+        return _write(source, part, muxer, frames, voices, splice, sound, progress, threads)
 
 
 def _write(
@@ -115,7 +127,6 @@ def _write(
     frames: Iterable[Frame],
     voices: Sequence[Voice] | None,
     splice: SplicePlan | Whole | None,
-    source_beyond_end: bool,
     wish: NewTrack,
     progress: Progress,
     threads: int,
@@ -153,7 +164,7 @@ def _write(
             track = SoundEncoder(output, sound, start_seconds)
             _name_track(track.stream, None, wish)
         _take_file_tags(template, output)
-        blocks = _blocks(source, video, voices, sound, source_beyond_end)
+        blocks = _blocks(source, video, voices, sound, wish)
         with writing(part):
             output.start_encoding()
         count = 0
@@ -268,6 +279,16 @@ def muxer_of(out: Path) -> str:
     return muxer
 
 
+def suffix_of(source: MediaSpec, file_name: str) -> str:
+    """The suffix for a file like `source`: that of `file_name` where it is true, else the usual one."""
+    named = Path(file_name).suffix.lower()
+    if named in _MUXERS and _same_family(source, _MUXERS[named]):
+        return named
+    if ("major_brand", "qt  ") in source.metadata:
+        return ".mov"
+    return _USUAL_SUFFIX.get(source.container.split(",")[0], ".mkv")
+
+
 def _mux(output: OutputContainer, packets: Iterable[av.Packet], path: Path) -> None:
     for packet in packets:
         with writing(path):
@@ -290,7 +311,7 @@ def _feed(
 
 
 def _blocks(
-    source: MediaSpec, video: VideoSpec, voices: Sequence[Voice] | None, plan: SoundPlan | None, source_beyond_end: bool
+    source: MediaSpec, video: VideoSpec, voices: Sequence[Voice] | None, plan: SoundPlan | None, wish: NewTrack
 ) -> Iterator[np.ndarray]:
     if voices is None or plan is None:
         return iter(())
@@ -300,10 +321,10 @@ def _blocks(
     index = source.audio[0].stream_index
     placement = dialogue.place(source.path, index, plan.layout)
     bed = None
-    if source_beyond_end or placement.keeps_any:
+    if wish.own_before or wish.own_after or placement.keeps_any:
         origin = clock.seconds_of_pts(video.start_pts, video.time_base)
         own = decode.audio(source.path, index, plan.sample_rate, plan.layout, origin_seconds=origin)
-        bed = Bed(own, fills=source_beyond_end)
+        bed = Bed(own, wish.own_before, wish.own_after)
     return mix(voices, plan, total, placement, bed)
 
 

@@ -75,7 +75,8 @@ class Bed:
     """The source's own sound, in the plan's rate and layout, from the first video frame on."""
 
     blocks: Iterator[np.ndarray]
-    fills: bool  # it is heard where no voice has begun or all have ended
+    before: bool  # it is heard until the first voice begins
+    after: bool  # and where none sounds later
 
 
 def mix(
@@ -94,6 +95,7 @@ def mix(
     readers = [_Reader(_placed(voice, plan, placement), channels) for voice in voices]
     starts = [clock.sample_of_seconds(voice.start_seconds, plan.sample_rate) for voice in voices]
     under = _Reader(bed.blocks, channels) if bed is not None else None
+    first = min(starts, default=0)
     kept = np.array(placement.keeps_source, np.float32)[:, None]
     done = 0
     while done < total_samples:
@@ -106,11 +108,10 @@ def mix(
             spoken[max(start - done, 0) : given] = True
         if under is not None and bed is not None:
             own = under.read(n)[0]
-            if bed.fills:
-                block[:, ~spoken] = own[:, ~spoken]
-                block[:, spoken] += kept * own[:, spoken]
-            else:
-                block += kept * own
+            at = np.arange(done, done + n)
+            fills = ~spoken & np.where(at < first, bed.before, bed.after)
+            block[:, fills] = own[:, fills]
+            block[:, ~fills] += kept * own[:, ~fills]
         yield np.clip(block, -1.0, 1.0)
         done += n
 

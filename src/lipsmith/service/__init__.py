@@ -1,0 +1,1 @@
+"""The API process: LipDub's REST contract over a database and an object store. Starts without torch."""

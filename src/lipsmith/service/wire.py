@@ -1,0 +1,122 @@
+"""What holds for every request, before and after its route: request id, key, trailing slash, HEAD, caching.
+
+Pure ASGI, so that bodies stream through untouched. Takes an app, gives an app.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import time
+import uuid
+from typing import Any
+
+import anyio.to_thread
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from lipsmith.service.auth import caller_of, key_of
+from lipsmith.service.context import Context
+from lipsmith.service.metrics import Metrics
+from lipsmith.service.refusals import Refusal, forbidden, unavailable
+
+log = logging.getLogger("lipsmith.service")
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_OPEN = ("/api/health/", "/api/openapi.json")  # below /api, without a key
+
+
+class Wire:
+    """The outermost layer."""
+
+    def __init__(self, app: ASGIApp, context: Context, metrics: Metrics) -> None:
+        self._app, self._context, self._metrics = app, context, metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = time.monotonic()
+        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        request_id = _request_id(headers.get("x-request-id"))
+        head = scope["method"] == "HEAD"
+        path = scope["path"].rstrip("/") or "/"
+        scope = {**scope, "path": path, "raw_path": None, "method": "GET" if head else scope["method"]}
+        scope["state"] = {**scope.get("state", {}), "request_id": request_id, "head": head}
+        answer = _Answer(send, request_id, head=head, private=path.startswith(("/v1", "/api")))
+        try:
+            if _needs_key(path):
+                scope["state"]["caller"] = await self._caller(headers)
+            await self._app(scope, receive, answer.send)
+        except Refusal as refusal:
+            await answer.refuse(refusal)
+        except Exception:
+            log.exception("unexpected", extra={"request_id": request_id, "path": path})
+            if not answer.started:
+                await answer.refuse(Refusal(500, {"detail": "Internal Server Error"}))
+        finally:
+            seconds = time.monotonic() - started
+            self._metrics.request(scope["method"], answer.status, seconds)
+            facts = {
+                "request_id": request_id,
+                "method": scope["method"],
+                "path": _public(path),
+                "status": answer.status,
+            }
+            log.info("request", extra={**facts, "milliseconds": round(1000 * seconds, 1)})
+
+    async def _caller(self, headers: dict[str, str]) -> Any:
+        key = key_of(headers)
+        if key is None:
+            raise forbidden()
+        try:
+            caller = await anyio.to_thread.run_sync(caller_of, self._context.engine, key)
+        except SQLAlchemyError as error:
+            raise unavailable() from error
+        if caller is None:
+            raise forbidden()
+        return caller
+
+
+class _Answer:
+    """Adds headers to what the route sends; drops the body of a HEAD."""
+
+    def __init__(self, send: Send, request_id: str, *, head: bool, private: bool) -> None:
+        self._send, self._request_id, self._head, self._private = send, request_id, head, private
+        self.started, self.status = False, 500
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.started, self.status = True, message["status"]
+            extra = [(b"x-request-id", self._request_id.encode())]
+            if self._private:
+                extra.append((b"cache-control", b"no-store"))
+            kept = [
+                (n, v) for n, v in message.get("headers", []) if not (self._private and n.lower() == b"cache-control")
+            ]
+            message = {**message, "headers": [*kept, *extra]}
+        elif self._head:
+            message = {**message, "body": b""}
+        await self._send(message)
+
+    async def refuse(self, refusal: Refusal) -> None:
+        body = json.dumps(refusal.body).encode()
+        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+        headers += [(name.lower().encode(), value.encode()) for name, value in refusal.headers.items()]
+        await self.send({"type": "http.response.start", "status": refusal.status, "headers": headers})
+        await self.send({"type": "http.response.body", "body": body})
+
+
+def _needs_key(path: str) -> bool:
+    inside = path in ("/v1", "/api") or path.startswith(("/v1/", "/api/"))
+    return inside and not path.startswith(_OPEN)
+
+
+def _public(path: str) -> str:
+    """A path fit for a log: a signed URL's token is a secret."""
+    return "/files/…" if path.startswith("/files/") else path
+
+
+def _request_id(given: str | None) -> str:
+    return given if given and _REQUEST_ID.fullmatch(given) else str(uuid.uuid4())

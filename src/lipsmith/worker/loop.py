@@ -1,0 +1,115 @@
+"""A worker process: workflows of steps on the queues, a pulse, and an end that leaves everything resumable."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import signal
+import socket
+import threading
+import time
+from typing import Any
+
+from dbos import DBOS, DBOSConfig
+
+from lipsmith.service import jobs
+from lipsmith.service.context import Context
+from lipsmith.service.retention import expire
+from lipsmith.worker import delivering, fetching, leases, renders, shots
+from lipsmith.worker.child import Hands
+from lipsmith.worker.shots import Bench
+
+log = logging.getLogger("lipsmith.worker")
+_POLL_SECONDS = 0.2
+_SIDE_JOBS = 16  # fetches and deliveries at once
+_EXPIRE_EVERY_SECONDS = 600.0
+
+
+def run(here: Context) -> None:
+    """Work until SIGTERM or SIGINT. What runs then goes on in the next worker."""
+    bench = Bench(here, Hands(), f"{socket.gethostname()}-{secrets.token_hex(4)}")
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    DBOS(config=_config(here, bench.executor_id))
+    DBOS.listen_queues([jobs.QUEUE, jobs.DELIVERIES])
+    _register(bench)
+    leases.beat(here, bench.executor_id)  # before the launch, or this worker would be taken for dead
+    DBOS.launch()
+    _open_queue(jobs.QUEUE, here.settings.worker_jobs)
+    _open_queue(jobs.DELIVERIES, _SIDE_JOBS)
+    leases.recover(here)
+    pulse = leases.Pulse(here, bench.executor_id)
+    pulse.start()
+    log.info("worker started", extra={"executor": bench.executor_id})
+    expired = 0.0
+    while not stop.wait(1.0):
+        if time.monotonic() - expired > _EXPIRE_EVERY_SECONDS:
+            expired = time.monotonic()
+            expire(here)
+    bench.hands.stopping.set()  # steps now end in nothing: they stay unfinished and are repeated
+    pulse.stop()
+    bench.hands.kill_all()
+    leases.end(here, bench.executor_id)
+    log.info("worker stopped", extra={"executor": bench.executor_id})
+    logging.shutdown()
+    os._exit(0)  # threads of steps must not go on to record that their work was cut off
+
+
+def _open_queue(name: str, at_once: int) -> None:
+    DBOS.register_queue(
+        name, worker_concurrency=at_once, polling_interval_sec=_POLL_SECONDS, on_conflict="always_update"
+    )
+
+
+def _config(here: Context, executor_id: str) -> DBOSConfig:
+    return {
+        "name": "lipsmith",
+        "system_database_url": here.settings.database,
+        "application_version": jobs.APPLICATION_VERSION,
+        "executor_id": executor_id,
+        "dbos_system_schema": "dbos",
+        "run_migrations": False,
+        "log_level": "WARNING",
+        "console_log_level": "WARNING",
+    }
+
+
+def _register(bench: Bench) -> None:
+    """The workflows. Every call below is a recorded step: after a crash the finished ones are skipped."""
+
+    def step(name: str, work: Any, *given: Any) -> Any:
+        return DBOS.run_step({"name": name}, work, bench, *given)
+
+    @DBOS.workflow(name=jobs.PROCESS_SHOT)
+    def process_shot(shot_id: int) -> None:
+        if not step("begin", shots.begin, shot_id):
+            return
+        found = step("prepare", shots.prepare, shot_id)
+        if not step("keep_prepared", shots.keep_prepared, shot_id, found):
+            return
+        learnt = step("train", shots.train, shot_id, found)
+        step("keep_trained", shots.keep_trained, shot_id, learnt)
+
+    @DBOS.workflow(name=jobs.RENDER)
+    def render(job_id: int) -> None:
+        done = step("render", renders.render, job_id)
+        step("keep", renders.keep, job_id, done)
+
+    @DBOS.workflow(name=jobs.MEASURE)
+    def measure(job_id: int) -> None:
+        figures = step("measure", renders.measure, job_id)
+        step("keep_measured", renders.keep_measured, job_id, figures)
+
+    @DBOS.workflow(name=jobs.INGEST)
+    def ingest(ingest_id: str) -> None:
+        step("ingest", fetching.ingest, ingest_id)
+
+    @DBOS.workflow(name=jobs.FETCH)
+    def fetch_upload(upload_id: str) -> None:
+        step("fetch", fetching.fetch_upload, upload_id)
+
+    @DBOS.workflow(name=jobs.DELIVER)
+    def deliver(delivery_id: str) -> None:
+        step("deliver", delivering.deliver, delivery_id)

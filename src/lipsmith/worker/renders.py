@@ -1,0 +1,201 @@
+"""A job's way: rendered, kept, measured. Each function is a step that may be repeated.
+
+Every attempt writes an object of its own; the one whose step is recorded stays, the others are removed.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from lipsmith.service import events
+from lipsmith.service.context import Context
+from lipsmith.service.formats import extension, type_of
+from lipsmith.service.handling import file_url
+from lipsmith.service.shots import actors_of
+from lipsmith.service.signing import Permission
+from lipsmith.service.tables import JOB_ENDS, Job, Shot, Upload, now, reading, transaction
+from lipsmith.worker.child import Standing, TaskFailed, Unwanted, Watcher
+from lipsmith.worker.shots import Bench
+
+_WEBHOOK_URL_SECONDS = 24 * 3600
+
+
+def render(bench: Bench, job_id: int) -> dict[str, Any] | None:
+    """{"key", "attempt", ...} of the render task, {"failed": sentence}, or None where nobody wants it any more."""
+    here = bench.here
+    with transaction(here.engine) as session:
+        job = session.get_one(Job, job_id)
+        given = None if job.status in JOB_ENDS else _given(session, here, job)
+        if given is None:
+            return None
+        if "failed" in given:
+            return given
+        job.status, job.attempt = "running", job.attempt + 1
+        job.started_at = job.started_at or now()
+    folder = here.storage.workshop(bench.executor_id)
+    try:
+        done = bench.hands.run("render", {**given, "folder": str(folder)}, _watch(here, job_id, job.attempt))
+        made = folder / done.pop("file")
+        key = f"{job.tenant_id}/job/{job.id}/{job.attempt}{made.suffix}"
+        here.storage.commit(made, key)
+        return {**done, "key": key}
+    except TaskFailed as failure:
+        return {"failed": _plain(failure, given)}
+    except (Unwanted, FileNotFoundError):
+        return None
+
+
+def keep(bench: Bench, job_id: int, done: dict[str, Any] | None) -> bool:
+    """Write the job's end down; whether its output is to be measured."""
+    here = bench.here
+    with transaction(here.engine) as session:
+        job = session.get_one(Job, job_id, with_for_update=True)
+        if done is None or job.status in JOB_ENDS:
+            here.storage.delete_below(f"{job.tenant_id}/job/{job.id}") if job.output_key is None else None
+            return False
+        job.ended_at, job.stage, job.eta_seconds = now(), None, None
+        if "failed" in done:
+            job.status, job.failure_reason = "failed", done["failed"]
+            events.job_ended(session, here.queue, job, None)
+            return False
+        _finish(here, job, done)
+        events.job_ended(session, here.queue, job, _url(here, job))
+        here.queue.measure(session, job.id)
+    here.storage.keep_only(f"{job.tenant_id}/job/{job.id}", done["key"])
+    return True
+
+
+def measure(bench: Bench, job_id: int) -> dict[str, Any] | None:
+    """The judge's figures of a finished job's output."""
+    here = bench.here
+    with reading(here.engine) as session:
+        job = session.get_one(Job, job_id)
+        upload = session.get_one(Upload, session.get_one(Shot, job.shot_id).video_id)
+    if job.deleted_at is not None or job.output_key is None:
+        return None
+    given = {"shot": str(here.storage.path(upload.object_key)), "output": str(here.storage.path(job.output_key))}
+
+    def wanted(_standing: Standing | None) -> bool:
+        return here.storage.exists(job.output_key or "")
+
+    try:
+        return bench.hands.run("measure", given, wanted)
+    except (TaskFailed, Unwanted):
+        return None  # the dub is there all the same; its figures stay unknown
+
+
+def keep_measured(bench: Bench, job_id: int, figures: dict[str, Any] | None) -> None:
+    if figures is None:
+        return
+    with transaction(bench.here.engine) as session:
+        job = session.get_one(Job, job_id)
+        known = job.quality or {}
+        job.quality = {**known, **figures, "warnings": [*known.get("warnings", []), *figures["warnings"]]}
+
+
+def _given(session: Session, here: Context, job: Job) -> dict[str, Any] | None:
+    """What the task is given, {"failed": ...}, or None where shot or audio is deleted: the job is skipped."""
+    shot = session.get_one(Shot, job.shot_id)
+    upload = session.get_one(Upload, shot.video_id)
+    options = job.options
+    faces = {actor.id: actor.face for actor in actors_of(session, shot)}
+    first = next(iter(faces.values()), None)
+    audio_ids = [voice["audio_id"] for voice in options["voices"]]
+    sounds = {
+        identity: session.get(Upload, identity) for identity in [*audio_ids, options["soundtrack_audio_id"]] if identity
+    }
+    if shot.deleted_at is not None or any(sound is None or sound.deleted_at is not None for sound in sounds.values()):
+        job.status, job.ended_at = "skipped", now()
+        events.job_ended(session, here.queue, job, None)
+        return None
+
+    def path(identity: str | None) -> str | None:
+        sound = sounds.get(identity) if identity else None
+        return None if sound is None else str(here.storage.path(sound.object_key))
+
+    voices = [
+        {
+            "path": path(voice["audio_id"]),
+            "face": first if voice["actor_id"] is None else faces.get(voice["actor_id"]),
+            "ranges": voice["ranges"],
+        }
+        for voice in options["voices"]
+    ]
+    models = {voice["face"]: str(here.storage.path(f"{shot.model_key}/actor-{voice['face']}")) for voice in voices}
+    return {
+        "shot": str(here.storage.path(upload.object_key)),
+        "file_name": upload.file_name,
+        "footage": str(here.storage.path(f"{shot.model_key}/footage")),
+        "voices": voices,
+        "models": models,
+        "soundtrack": path(options["soundtrack_audio_id"]),
+        "output_filename": job.output_filename,
+        **{name: options[name] for name in ("start_frame", "maintain_expression", "language", "full_resolution")},
+        "loop_video": options.get("loop_video", False),
+    }
+
+
+def _finish(here: Context, job: Job, done: dict[str, Any]) -> None:
+    path = here.storage.path(done["key"])
+    job.status, job.progress = "finished", 100
+    job.output_key, job.output_bytes = done["key"], path.stat().st_size
+    suffix = path.suffix
+    job.output_name = job.output_filename if extension(job.output_filename) == suffix else _named(job, suffix)
+    job.output_type = type_of(f"x{suffix}")
+    job.warnings = list(dict.fromkeys([*job.warnings, *done["warnings"]]))
+    job.quality = {
+        "sync_offset_ms": None,
+        "sync_confidence": None,
+        "identity_similarity": None,
+        "untouched_max_diff": None,
+        "frames_total": done["frames_total"],
+        "frames_dubbed": done["frames_dubbed"],
+        "frames_without_face": done["frames_without_face"],
+        "warnings": done["warnings"],
+    }
+
+
+def _named(job: Job, suffix: str) -> str:
+    """The download's name with the suffix the file has: an extension of another video container gives way."""
+    stem = Path(job.output_filename)
+    known = type_of(job.output_filename) != "application/octet-stream"
+    return f"{stem.with_suffix('') if known else stem}{suffix}"
+
+
+def _url(here: Context, job: Job) -> str:
+    base = here.settings.public_base_url or f"http://{here.settings.host}:{here.settings.port}"
+    assert job.output_key and job.output_type and job.output_name
+    expires = int(time.time()) + _WEBHOOK_URL_SECONDS
+    return file_url(base, here, Permission("GET", job.output_key, expires, job.output_type, name=job.output_name))
+
+
+def _watch(here: Context, job_id: int, attempt: int) -> Watcher:
+    """Writes where the work stands into the job's row; says whether this attempt is still wanted."""
+    mine = (Job.id == job_id) & (Job.status == "running") & (Job.attempt == attempt)
+
+    def told(standing: Standing | None) -> bool:
+        if standing is None:
+            with reading(here.engine) as session:
+                return session.scalar(select(Job.id).where(mine)) is not None
+        values = {"stage": standing.stage, "eta_seconds": standing.eta_seconds, "progress": min(standing.percent, 99)}
+        with transaction(here.engine) as session:
+            found = session.execute(update(Job).where(mine, Job.progress <= values["progress"]).values(**values))
+            if found.rowcount:  # type: ignore[attr-defined]
+                return True
+            return session.scalar(select(Job.id).where(mine)) is not None
+
+    return told
+
+
+def _plain(failure: TaskFailed, given: dict[str, Any]) -> str:
+    """The engine's sentence without the server's paths."""
+    sentence = failure.sentence
+    for path in (given["shot"], *(voice["path"] for voice in given["voices"]), given["soundtrack"]):
+        if path:
+            sentence = sentence.replace(path, given["file_name"] if path == given["shot"] else "the audio")
+    return sentence

@@ -1,0 +1,256 @@
+"""The other side of `child`: one task of the engine in a process of its own. `python -m lipsmith.worker.tasks NAME`.
+
+JSON on the standard input, JSON lines on the standard output: where the work stands, then the result or what failed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import langcodes
+
+from lipsmith.config import Settings
+from lipsmith.engine import dub as story
+from lipsmith.engine import footage as footages
+from lipsmith.engine.faces.portrait import portrait
+from lipsmith.engine.faces.track import Nets, torch_device
+from lipsmith.engine.media import mux
+from lipsmith.engine.media.encode import plan_video
+from lipsmith.engine.media.probe import first_picture, probe, require_video
+from lipsmith.engine.media.proxy import make_proxy
+from lipsmith.engine.media.spec import MediaSpec
+from lipsmith.engine.progress import Progress
+from lipsmith.engine.quality.check import Verdict, check
+from lipsmith.errors import LipsmithError, UnsupportedVideo
+from lipsmith.weights import WeightStore
+from lipsmith.worker.parent import die_with_parent
+
+Say = Callable[[dict[str, Any]], None]
+_NICE = 10  # the API and the codecs of others come first
+_PREVIEW_SHORTER_SIDE = 720
+_TELL_SECONDS = 0.4
+# Percent of the task at the end of each stage; a stage that is not named takes the task's own share.
+_ENDS = {
+    "prepare": {"prepare": 100},
+    "train": {"train": 100},
+    "render": {"prepare": 30, "train": 40, "motion": 45, "render": 95, "preview": 99},
+    "measure": {"check": 100},
+}
+
+
+class _Teller:
+    """Turns the engine's progress into lines: percent of the whole task and seconds left."""
+
+    def __init__(self, task: str, say: Say) -> None:
+        self._ends, self._say = _ENDS[task], say
+        self._began = time.monotonic()
+        self._told = 0.0
+        self._percent = 0.0
+        self._stage = ""
+
+    def __call__(self, stage: str, done: int, total: int | None) -> None:
+        now = time.monotonic()
+        if stage == self._stage and now - self._told < _TELL_SECONDS:
+            return
+        self._stage, self._told = stage, now
+        names = list(self._ends)
+        start = 0 if stage not in names or names.index(stage) == 0 else self._ends[names[names.index(stage) - 1]]
+        end = self._ends.get(stage, 100)
+        share = done / total if total else 0.0
+        self._percent = max(self._percent, start + (end - start) * min(share, 1.0))
+        spent = now - self._began
+        eta = spent * (100 - self._percent) / self._percent if self._percent >= 3 else None
+        self._say({"stage": stage, "percent": int(self._percent), "eta_seconds": eta and round(eta, 1)})
+
+
+def prepare(given: dict[str, Any], settings: Settings, progress: Progress) -> dict[str, Any]:
+    """Watch a shot: who is in it, his portrait, and all that later tasks need to know of it."""
+    shot, folder = Path(given["shot"]), Path(given["folder"])
+    store, device = _tools(settings)
+    seen = footages.look(
+        shot, store=store, nets=Nets(store, device), device=device, threads=settings.threads, progress=progress
+    )
+    _ = seen.main  # raises NoFace
+    footages.save(seen, folder / "footage")
+    for person in seen.people:
+        (folder / f"portrait-{person.actor}.jpg").write_bytes(portrait(seen.spec, person.track, person.measured))
+    return {
+        "people": [{"face": person.actor, "frames": len(person.track)} for person in seen.people],
+        "frame_count": len(seen.pts),
+        "duration_seconds": seen.video.duration_seconds_from_content,
+        "warnings": list(seen.spec.warnings),
+    }
+
+
+def train(given: dict[str, Any], settings: Settings, progress: Progress) -> dict[str, Any]:
+    """Learn everybody who is in the shot."""
+    folder, store = Path(given["folder"]), WeightStore(settings.models_folder)
+    shot = Path(given["shot"])
+    seen = footages.load(Path(given["footage"]), shot)
+    faces = given["faces"]
+    for number, face in enumerate(faces):
+        story.train(
+            shot,
+            folder / f"actor-{face}",
+            store=store,
+            actor=face,
+            device=settings.device,
+            threads=settings.threads,
+            seen=seen,
+            progress=_part_of(progress, number, len(faces)),
+        )
+    return {"faces": faces}
+
+
+def render(given: dict[str, Any], settings: Settings, progress: Progress) -> dict[str, Any]:
+    """Write the dub into `folder`; gives its file name and what was done."""
+    shot, folder = Path(given["shot"]), Path(given["folder"])
+    spec = probe(shot)
+    out = folder / f"output{_suffix(spec, given['file_name'], given['output_filename'])}"
+    options = story.DubOptions(
+        voices=tuple(
+            story.VoiceFor(Path(voice["path"]), voice["face"], ranges=_ranges(voice["ranges"]))
+            for voice in given["voices"]
+        ),
+        start_frame=given["start_frame"],
+        soundtrack=Path(given["soundtrack"]) if given["soundtrack"] else None,
+        maintain_expression=given["maintain_expression"],
+        language=_language(given["language"]),
+        device=settings.device,
+        threads=settings.threads,
+    )
+    result = story.dub(
+        shot,
+        out,
+        options,
+        store=WeightStore(settings.models_folder),
+        model={int(face): Path(path) for face, path in given["models"].items()},
+        seen=footages.load(Path(given["footage"]), shot),
+        progress=progress,
+    )
+    if not given["full_resolution"]:
+        out = _preview(out, spec, settings, progress)
+    return {
+        "file": out.name,
+        "frames_total": result.frames_total,
+        "frames_dubbed": result.frames_dubbed,
+        "frames_without_face": result.frames_without_face,
+        "warnings": [*result.warnings, *result.differences],
+    }
+
+
+def measure(given: dict[str, Any], settings: Settings, progress: Progress) -> dict[str, Any]:
+    """What the judge says of a finished dub."""
+    verdict = check(
+        Path(given["shot"]),
+        Path(given["output"]),
+        store=WeightStore(settings.models_folder),
+        device=settings.device,
+        threads=settings.threads,
+        progress=progress,
+    )
+    return _figures(verdict)
+
+
+def _figures(verdict: Verdict) -> dict[str, Any]:
+    sync = verdict.sync_dub
+    return {
+        "sync_offset_ms": None if sync is None else round(1000 * sync.offset_seconds, 1),
+        "sync_confidence": None if sync is None else round(sync.confidence, 3),
+        "identity_similarity": None,  # no net that tells persons apart comes with Lipsmith
+        "untouched_max_diff": verdict.fidelity.outside_max_difference,
+        "same_file": verdict.passed,
+        "differences": list(verdict.unexplained),
+        "warnings": list(verdict.warnings),
+    }
+
+
+def _tools(settings: Settings) -> tuple[WeightStore, Any]:
+    return WeightStore(settings.models_folder), torch_device(settings.device)
+
+
+def _part_of(progress: Progress, number: int, count: int) -> Progress:
+    """Progress of one of several equal parts, on a scale of 1000."""
+
+    def told(stage: str, done: int, total: int | None) -> None:
+        share = min(done / total, 1.0) if total else 0.0
+        progress(stage, round(1000 * (number + share) / count), 1000)
+
+    return told
+
+
+def _ranges(pairs: list[list[float]] | None) -> tuple[str, ...]:
+    return tuple(f"{start:.6f}-{end:.6f}" for start, end in pairs or ())
+
+
+def _language(tag: str | None) -> str | None:
+    """The three letters a container takes for a tag such as es-MX; None where it says nothing."""
+    try:
+        return langcodes.Language.get(tag).to_alpha3(variant="T") if tag else None
+    except (LookupError, ValueError):
+        return None
+
+
+def _suffix(spec: MediaSpec, file_name: str, wished_name: str) -> str:
+    """The wished container's where it carries the codec unchanged, else the source's own."""
+    own = mux.suffix_of(spec, file_name)
+    wished = Path(wished_name).suffix.lower()
+    if wished == own or wished not in mux.SUFFIXES:
+        return own
+    video = require_video(spec)
+    try:
+        plan = plan_video(video, mux.muxer_of(Path(f"x{wished}")), first_picture(spec.path, video.stream_index))
+    except UnsupportedVideo:
+        return own
+    return wished if plan.codec == video.codec and not plan.differences else own
+
+
+def _preview(out: Path, spec: MediaSpec, settings: Settings, progress: Progress) -> Path:
+    """At most 720 on the shorter side, for browsers; as it is where it is that small already."""
+    video = require_video(spec)
+    shorter, longer = sorted((video.width, video.height))
+    if shorter <= _PREVIEW_SHORTER_SIDE:
+        return out
+    small = out.with_name("preview.mp4")
+    side = round(longer * _PREVIEW_SHORTER_SIDE / shorter)
+    make_proxy(
+        out,
+        small,
+        longest_side=side,
+        threads=settings.threads,
+        progress=lambda _stage, done, total: progress("preview", done, total),
+    )
+    out.unlink()
+    return small
+
+
+TASKS = {"prepare": prepare, "train": train, "render": render, "measure": measure}
+
+
+def main() -> int:
+    die_with_parent(signal.SIGKILL)
+    os.nice(_NICE)
+    lines = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)  # whatever libraries print is no message
+
+    def say(message: dict[str, Any]) -> None:
+        lines.write(json.dumps(message) + "\n")
+
+    name = sys.argv[1]
+    try:
+        given = json.load(sys.stdin)
+        say({"result": TASKS[name](given, Settings.from_environment(), _Teller(name, say))})
+    except LipsmithError as error:
+        say({"code": error.code, "sentence": str(error)})
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
