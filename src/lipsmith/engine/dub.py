@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -26,14 +27,15 @@ from lipsmith.engine.actor.expression import expression
 from lipsmith.engine.faces.mesh import region_of
 from lipsmith.engine.faces.track import Nets, torch_device
 from lipsmith.engine.footage import Footage, Person
-from lipsmith.engine.media import clock, decode, mux
+from lipsmith.engine.media import clock, decode, loop, mux
 from lipsmith.engine.media.clock import Span
 from lipsmith.engine.media.encode import plan_video
+from lipsmith.engine.media.frame import Frame
 from lipsmith.engine.media.place import require_place
 from lipsmith.engine.media.probe import first_picture
 from lipsmith.engine.media.soundtrack import Voice, plan_sound
 from lipsmith.engine.media.spec import MediaSpec
-from lipsmith.engine.media.splice import SplicePlan
+from lipsmith.engine.media.splice import SplicePlan, Whole
 from lipsmith.engine.mouth import MouthBasis, MouthPath
 from lipsmith.engine.progress import Progress, silent
 from lipsmith.engine.render import target as targets
@@ -68,6 +70,7 @@ class DubOptions:
     voices: tuple[VoiceFor, ...]
     ranges: tuple[str, ...] = ()  # "START-END" in seconds or SMPTE; empty: everywhere
     start_frame: int = 0  # the first to be dubbed; voices begin with it, before it the source is seen and heard
+    loop_video: bool = False  # the picture starts anew while a voice lasts
     soundtrack: Path | None = None  # what is heard; None: the voices
     strength: float = 1.0  # of articulation, 0 (still) to 2
     maintain_expression: bool = False  # keep the source's smile or tension and only speak through it
@@ -217,8 +220,9 @@ def dub(
                     shot, store=store, nets=nets, device=where, threads=options.threads, progress=progress, near=near
                 )
         start = _start_seconds(options, seen)
-        everywhere = clock.parse_ranges(options.ranges, seen.video) or _from(start, seen)
-        cast = [(seen.person(voice.actor), voice, waveform) for voice, waveform in voices]
+        shown = _shown(seen, options, start, max(waveform.seconds for _, waveform in voices))
+        everywhere = clock.parse_ranges(options.ranges, shown.video) or _from(start, shown)
+        cast = [(shown.person(voice.actor), voice, waveform) for voice, waveform in voices]
         if len({person.actor for person, *_ in cast}) < len(cast):
             raise RequestError("Two voices were given for the same actor; name each actor once.")
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lipsmith-")))
@@ -230,25 +234,26 @@ def dub(
         for person, voice, waveform in cast:
             with watch.stage("train"):
                 given = model.get(person.actor) if isinstance(model, Mapping) else model
-                actor_model = stack.enter_context(_actor(seen, person, given, folder, options, progress))
+                actor_model = stack.enter_context(
+                    _actor(seen, seen.person(person.actor), given, folder, options, progress)
+                )
             with watch.stage("motion"):
-                path = speech.path(waveform, seen.seconds - start, voice.script)
+                path = speech.path(waveform, shown.seconds - start, voice.script)
                 wanted = calibration.wanted(path, MouthBasis.load(), actor_model.calibration, options.strength)
                 if options.maintain_expression:
-                    wanted[person.measured.indices] += _expression(person, actor_model, seen)
-                spans = clock.parse_ranges(voice.ranges, seen.video) or everywhere
-                parts += cast_parts(seen, person, actor_model, wanted, spans)
+                    wanted[person.measured.indices] += _expression(person, actor_model, shown)
+                spans = clock.parse_ranges(voice.ranges, shown.video) or everywhere
+                parts += cast_parts(shown, person, actor_model, wanted, spans)
                 speaking.append(bool(np.abs(path.coefficients).max(initial=0.0) > 0))
                 gains.append(actor_model.calibration.gain)
                 manner_gains.append(actor_model.calibration.manner_gain)
-        performance = Performance(seen.video, nets.mesh, tuple(parts))
+        performance = Performance(shown.video, nets.mesh, tuple(parts))
         with watch.stage("render"):
-            splice = mux.plan_splice(seen.spec, out, seen.pts, performance.edited)
-            excerpt = splice.excerpt if isinstance(splice, SplicePlan) else None
+            splice, pictures = _pictures(seen, shown, out, performance.edited, options.threads)
             report = mux.rewrite(
-                seen.spec,
+                shown.spec,
                 out,
-                performance.play(decode.frames(seen.spec, excerpt, threads=options.threads)),
+                performance.play(pictures),
                 _sounds(options, start),
                 splice=splice,
                 sound=mux.NewTrack(
@@ -260,13 +265,13 @@ def dub(
     tally = performance.tally
     return DubResult(
         output=out,
-        frames_total=len(seen.pts),
+        frames_total=len(shown.pts),
         frames_dubbed=len(tally.dubbed),
-        frames_without_face=_missed(seen, _spans(seen, options, everywhere), tally.dubbed),
+        frames_without_face=_missed(shown, _spans(shown, options, everywhere), tally.dubbed),
         frames_retried=tally.retried,
         frames_softened=tally.softened,
         actors=tuple(person.actor for person, *_ in cast),
-        warnings=_warnings(seen, cast, speaking, tally.dubbed, start),
+        warnings=_warnings(shown, cast, speaking, tally.dubbed, start),
         differences=report.differences,
         stage_seconds=watch.seconds,
         details={
@@ -312,6 +317,28 @@ def _spans(seen: Footage, options: DubOptions, everywhere: tuple[Span, ...]) -> 
     """Where anybody is dubbed; none: everywhere."""
     told = [clock.parse_ranges(voice.ranges, seen.video) or everywhere for voice in options.voices]
     return () if any(not spans for spans in told) else tuple(span for spans in told for span in spans)
+
+
+def _shown(seen: Footage, options: DubOptions, start_seconds: float, voice_seconds: float) -> Footage:
+    """What is to be seen: the shot, or the shot again and again. Raises RequestError."""
+    if not options.loop_video:
+        return seen
+    if _is_ranged(options):
+        raise RequestError("Ranges and a looped video do not go together: give the one or the other.")
+    end = start_seconds + voice_seconds
+    return footages.looped(seen, end) if end > seen.video.duration_seconds_from_content else seen
+
+
+def _pictures(
+    seen: Footage, shown: Footage, out: Path, edited: np.ndarray, threads: int
+) -> tuple[SplicePlan | Whole, Iterator[Frame]]:
+    """How the pictures get into the new file, and those that have to be decoded for it."""
+    if shown is not seen:
+        play = partial(decode.frames, seen.spec, threads=threads)
+        return Whole("the video is looped"), loop.frames(play, seen.video, len(shown.pts))
+    splice = mux.plan_splice(seen.spec, out, seen.pts, edited)
+    excerpt = splice.excerpt if isinstance(splice, SplicePlan) else None
+    return splice, decode.frames(seen.spec, excerpt, threads=threads)
 
 
 def _sounds(options: DubOptions, start_seconds: float) -> list[Voice]:
@@ -366,7 +393,8 @@ def _part(
     measured, index = person.measured, actor.library.index
     goal = calibration.project(wanted[measured.indices[run.rows]], index.points, actor.calibration)
     aimed = targets.aim(measured, run.rows, targets.settled(goal, float(seen.video.frame_rate)), run.weight, jaw)
-    tone = index.tone_at(aimed.indices) if actor.provenance.footage == seen.spec.path.name else None
+    own = actor.provenance.footage == seen.spec.path.name
+    tone = index.tone_at(aimed.indices % (seen.period or len(seen.pts))) if own else None
     choice = retrieve(Wanted(aimed.mouths, aimed.placement.rotation, aimed.placement.scale, tone), index)
     regions = tuple(region_of(points) for points in person.track.landmarks[run.rows])
     return Part(aimed, choice, painter, regions, index.points)

@@ -18,7 +18,7 @@ import torch
 from lipsmith import __version__
 from lipsmith.engine.faces.measure import MIN_FACE_WIDTH_PIXELS, Measured, measure
 from lipsmith.engine.faces.track import FaceTrack, Nets, watch
-from lipsmith.engine.media import clock, color, decode, gops
+from lipsmith.engine.media import clock, color, decode, gops, loop
 from lipsmith.engine.media.gops import Excerpt
 from lipsmith.engine.media.probe import probe, require_video
 from lipsmith.engine.media.spec import MediaSpec, VideoSpec
@@ -68,6 +68,7 @@ class Footage:
     cuts: tuple[int, ...]
     people: tuple[Person, ...]  # by screen time
     excerpt: Excerpt | None = None  # what was looked at, where that is not all
+    period: int | None = None  # frames of one showing, where the shot is shown again and again
 
     @property
     def seconds(self) -> np.ndarray:
@@ -228,6 +229,49 @@ def load(path: Path, shot: Path) -> Footage | None:
             return None
         seen: Footage = pickle.load(file)
     return replace(seen, spec=replace(seen.spec, path=shot))
+
+
+def looped(seen: Footage, seconds: float) -> Footage:
+    """The shot shown again and again until `seconds`: what was seen of it, repeated."""
+    once, video = len(seen.pts), seen.video
+    pts = loop.stamps(seen.pts, video, seconds)
+    turns = -(-len(pts) // once)
+    length = float(len(pts) and (pts[-1] - pts[0]) * video.time_base) + float(1 / video.frame_rate)
+    longer = replace(video, frame_count_from_content=len(pts), duration_seconds_from_content=length)
+    cuts = [cut + turn * once for turn in range(turns) for cut in ((0, *seen.cuts) if turn else seen.cuts)]
+    shots = len(seen.cuts) + 1
+    people = tuple(_repeated(person, once, shots, len(pts)) for person in seen.people)
+    spec = replace(seen.spec, video=longer)
+    return Footage(spec, longer, pts, tuple(cut for cut in cuts if cut < len(pts)), people, period=once)
+
+
+def _repeated(person: Person, once: int, shots: int, count: int) -> Person:
+    """His rows for `count` frames of a video of `once` frames in so many shots."""
+    turns = -(-count // once)
+    indices = np.concatenate([person.track.indices + turn * once for turn in range(turns)])
+    turn_of = np.repeat(np.arange(turns), len(person.track))
+    kept = indices < count
+
+    def tiled(rows: np.ndarray) -> np.ndarray:
+        return np.concatenate([rows] * turns)[kept]
+
+    shot = (tiled(person.track.shot) + turn_of[kept] * shots).astype(np.int32)
+    track, seen = person.track, person.measured
+    place = seen.placement
+    placement = replace(place, scale=tiled(place.scale), rotation=tiled(place.rotation), shift=tiled(place.shift))
+    measured = Measured(
+        indices[kept], shot, tiled(seen.points), tiled(seen.lower), placement, tiled(seen.seen), tiled(seen.usable)
+    )
+    repeated = replace(
+        track,
+        indices=indices[kept],
+        shot=shot,
+        landmarks=tiled(track.landmarks),
+        presence=tiled(track.presence),
+        raw=tiled(track.raw),
+    )
+    heard = None if person.heard is None else MouthPath(tiled(person.heard.coefficients))
+    return replace(person, track=repeated, measured=measured, heard=heard)
 
 
 def notes(person: Person) -> tuple[str, ...]:

@@ -149,8 +149,6 @@ def check_options(shot: Shot, wanted: RenderOptions, *, ranged: bool, here: Cont
     """Raises Refusal 422 for options that do not fit the shot or each other."""
     if ranged and (wanted.start_frame or wanted.loop_video):
         raise wrong("timecode_ranges", "ranges go neither with start_frame nor with loop_video")
-    if wanted.loop_video:
-        raise wrong("loop_video", "this version cannot loop a video")
     if shot.frame_count is not None and wanted.start_frame >= shot.frame_count:
         raise wrong("start_frame", f"the shot has {shot.frame_count} frames")
     if wanted.callback_url and (
@@ -198,7 +196,7 @@ def _length_warnings(audio: Upload, shot: Shot, wanted: RenderOptions) -> list[s
         return []
     start = wanted.start_frame * shot.rate_denominator / shot.rate_numerator
     longer = audio.duration_seconds + start - shot.duration_seconds
-    if longer > _LENGTH_TOLERANCE_SECONDS:
+    if longer > _LENGTH_TOLERANCE_SECONDS and not wanted.loop_video:
         return [f"the audio is {longer:.1f} s longer than the video and will be cut"]
     if longer < -_LENGTH_TOLERANCE_SECONDS:
         return [f"the audio ends {-longer:.1f} s before the video"]

@@ -52,6 +52,7 @@ class ServiceSettings:
     webhook_retry_delays: tuple[float, ...] = (10.0, 60.0, 300.0)
     lease_seconds: float = 20.0  # a worker that is silent for longer has died
     worker_jobs: int = 1  # jobs at once in one worker
+    measure: bool = True  # judge each finished dub: its figures under /api/jobs/{id}/quality
     retention_days: int = 0  # outputs older than this are deleted; 0: kept
 
     @property
@@ -150,5 +151,6 @@ _READERS: dict[str, Callable[[str], object]] = {
     "webhook_retry_delays": lambda text: tuple(_positive(part) for part in _list(text)),
     "lease_seconds": _positive,
     "worker_jobs": _whole,
+    "measure": lambda text: _one_of("on", "off")(text) == "on",
     "retention_days": _whole,
 }

@@ -65,7 +65,8 @@ def keep(bench: Bench, job_id: int, done: dict[str, Any] | None) -> bool:
             return False
         _finish(here, job, done)
         events.job_ended(session, here.queue, job, _url(here, job))
-        here.queue.measure(session, job.id)
+        if here.settings.measure:
+            here.queue.measure(session, job.id)
     here.storage.keep_only(f"{job.tenant_id}/job/{job.id}", done["key"])
     return True
 

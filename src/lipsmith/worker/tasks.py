@@ -120,6 +120,7 @@ def render(given: dict[str, Any], settings: Settings, progress: Progress) -> dic
             for voice in given["voices"]
         ),
         start_frame=given["start_frame"],
+        loop_video=given["loop_video"],
         soundtrack=Path(given["soundtrack"]) if given["soundtrack"] else None,
         maintain_expression=given["maintain_expression"],
         language=_language(given["language"]),

@@ -1,0 +1,287 @@
+"""A real server process with its worker, driven over real HTTP, and another machine for it to talk to."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from lipsmith.demo import MATERIAL, make_shot
+from lipsmith.engine.progress import silent
+from lipsmith.weights import WeightStore
+
+START_SECONDS, WORK_SECONDS = 60, 240
+FAST = {
+    "LIPSMITH_URL_ALLOW_HOSTS": "127.0.0.1,localhost",
+    "LIPSMITH_WEBHOOK_RETRY_DELAYS": "0.2,0.2,0.2",
+    "LIPSMITH_WEBHOOK_TIMEOUT": "2",
+    "LIPSMITH_LEASE_SECONDS": "3",
+    "LIPSMITH_MEASURE": "off",
+}
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass
+class Server:
+    """One `lipsmith serve` on a data folder."""
+
+    data: Path
+    settings: dict[str, str] = field(default_factory=dict)
+    port: int = field(default_factory=free_port)
+    key: str = ""
+    process: subprocess.Popen[str] | None = None
+
+    @property
+    def base(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def log(self) -> Path:
+        return self.data.with_suffix(".log")
+
+    @property
+    def environment(self) -> dict[str, str]:
+        own = {name: value for name, value in os.environ.items() if not name.startswith("LIPSMITH_")}
+        return {**own, **FAST, "LIPSMITH_DATA_FOLDER": str(self.data), **self.settings}
+
+    def start(self, *arguments: str, ready: bool = True) -> None:
+        command = [sys.executable, "-m", "lipsmith", "serve", "--port", str(self.port), *arguments]
+        with self.log.open("a") as log:
+            self.process = subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=log, text=True, env=self.environment, start_new_session=True
+            )
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            if found := re.search(r"lsk_\S+", line):
+                self.key = found[0]
+            if "Serving" in line:
+                break
+        self.await_health(ready)
+
+    def await_health(self, ready: bool) -> None:
+        until(lambda: self._healthy("ready" if ready else "live"), START_SECONDS, self.log.read_text)
+
+    def _healthy(self, what: str) -> bool:
+        try:
+            return httpx.get(f"{self.base}/api/health/{what}").status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def stop(self, number: int = signal.SIGTERM) -> None:
+        if self.process is None:
+            return
+        if number == signal.SIGKILL:
+            os.killpg(self.process.pid, number)
+        else:
+            self.process.send_signal(number)
+        self.process.wait(30)
+        if self.process.stdout is not None:
+            self.process.stdout.close()
+        self.process = None
+
+    def lipsmith(self, *arguments: str) -> str:
+        """What a command of the owner prints."""
+        command = [sys.executable, "-m", "lipsmith", *arguments]
+        done = subprocess.run(command, env=self.environment, capture_output=True, text=True, check=False)
+        return done.stdout if done.returncode == 0 else done.stdout + done.stderr
+
+    def caller(self, key: str | None = None) -> httpx.Client:
+        return httpx.Client(base_url=self.base, headers={"x-api-key": key or self.key}, timeout=30)
+
+
+def until(fine: Callable[[], Any], seconds: float = WORK_SECONDS, why: Callable[[], Any] = lambda: "") -> Any:
+    """Ask until the answer is true; that answer."""
+    ends = time.monotonic() + seconds
+    while time.monotonic() < ends:
+        if found := fine():
+            return found
+        time.sleep(0.1)
+    raise AssertionError(f"not within {seconds} s: {why()}")
+
+
+@pytest.fixture(scope="session")
+def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Server]]:
+    """Start a server of one's own with settings; all are stopped at the end."""
+    made: list[Server] = []
+
+    def start(*arguments: str, ready: bool = True, **settings: str) -> Server:
+        named = {f"LIPSMITH_{name.upper()}": value for name, value in settings.items()}
+        server = Server(tmp_path_factory.mktemp("server") / "data", named)
+        made.append(server)
+        server.start(*arguments, ready=ready)
+        return server
+
+    yield start
+    for server in made:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def server(serve: Callable[..., Server]) -> Server:
+    """With default settings, but that it may call this machine and is quick to try again."""
+    return serve()
+
+
+@pytest.fixture(scope="session")
+def api(server: Server) -> Iterator[httpx.Client]:
+    with server.caller() as client:
+        yield client
+
+
+@dataclass(frozen=True)
+class Material:
+    video: Path
+    voice: Path
+
+
+@pytest.fixture(scope="session")
+def material(store: WeightStore, tmp_path_factory: pytest.TempPathFactory) -> Material:
+    """A shot of 4 s and a voice of more."""
+    demo = WeightStore(store.folder / "demo", artefacts=MATERIAL)
+    shot = tmp_path_factory.mktemp("material") / "shot.mp4"
+    make_shot(shot, demo, store, silent, frame_count=100)
+    return Material(shot, demo.path("voice"))
+
+
+def bring(api: httpx.Client, kind: str, path: Path, content_type: str, name: str | None = None, **more: Any) -> dict:
+    """Upload a file with a plain PUT and report success; what A1 or B1 answered, and the success call."""
+    body = {"file_name": name or path.name, "content_type": content_type, "size_bytes": path.stat().st_size, **more}
+    made = api.post(f"/v1/{kind}", json=body)
+    assert made.status_code == 201, made.text
+    told = made.json()["data"]
+    put = httpx.put(told["upload_url"], content=path.read_bytes(), headers={"content-type": content_type})
+    assert put.status_code == 200, put.text
+    success = api.post(told["success_url"])
+    assert success.status_code == 200, success.text
+    return {**told, **success.json()["data"]}
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A shot that is learnt, and a voice."""
+
+    shot_id: int
+    video_id: str
+    audio_id: str
+    project_id: int
+    actor_id: int
+
+
+@pytest.fixture(scope="session")
+def ready(api: httpx.Client, material: Material, server: Server) -> Ready:
+    shot = bring(api, "video", material.video, "video/mp4", "speaker.mp4", project_name="Spring film", actor_name="Ada")
+    voice = bring(api, "audio", material.voice, "audio/wav")
+    await_shot(api, shot["shot_id"], server)
+    return Ready(shot["shot_id"], shot["video_id"], voice["audio_id"], shot["project_id"], shot["actor_id"])
+
+
+def await_shot(api: httpx.Client, shot_id: int, server: Server) -> None:
+    def finished() -> bool:
+        told = api.get(f"/v1/shots/{shot_id}/status").json()["data"]
+        assert "failed" not in told.values(), told
+        return told["ai_training_status"] == "finished"
+
+    until(finished, why=server.log.read_text)
+
+
+def generate(api: httpx.Client, ready: Ready, name: str = "out.mp4", **options: Any) -> int:
+    body = {"audio_id": ready.audio_id, "output_filename": name, **options}
+    made = api.post(f"/v1/shots/{ready.shot_id}/generate", json=body)
+    assert made.status_code == 201, made.text
+    return int(made.json()["generate_id"])
+
+
+def drop(api: httpx.Client, *jobs: int) -> None:
+    """Jobs that nobody waits for are not to keep the worker from those that somebody does."""
+    for job_id in jobs:
+        api.post(f"/api/jobs/{job_id}/cancel")
+
+
+def await_job(api: httpx.Client, job_id: int, status: str = "finished") -> dict:
+    def ended() -> dict | None:
+        told = api.get(f"/api/jobs/{job_id}").json()["data"]
+        return told if told["status"] in ("finished", "failed", "cancelled", "skipped") else None
+
+    told = until(ended)
+    assert told["status"] == status, told
+    return told
+
+
+@pytest.fixture(scope="session")
+def finished(api: httpx.Client, ready: Ready) -> int:
+    """A job that has ended well."""
+    job_id = generate(api, ready, "speaker-es.mp4", language="es-MX", maintain_expression=True)
+    await_job(api, job_id)
+    return job_id
+
+
+@dataclass
+class Received:
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+
+@dataclass
+class Elsewhere:
+    """Another machine: files to fetch under /name, hooks that answer as told."""
+
+    base: str
+    files: dict[str, tuple[int, dict[str, str], bytes]] = field(default_factory=dict)
+    answers: dict[str, list[int]] = field(default_factory=dict)  # of a hook, one after another; then 200
+    received: list[Received] = field(default_factory=list)
+
+    def hooks(self, path: str) -> list[Received]:
+        return [one for one in self.received if one.path == path]
+
+
+@pytest.fixture(scope="session")
+def elsewhere() -> Iterator[Elsewhere]:
+    machine: Elsewhere
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            status, headers, body = machine.files.get(self.path, (404, {}, b""))
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            machine.received.append(Received(self.path, headers, body))
+            waiting = machine.answers.get(self.path) or [200]
+            status = waiting.pop(0)
+            self.send_response(status)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    listening = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    machine = Elsewhere(f"http://127.0.0.1:{listening.server_port}")
+    threading.Thread(target=listening.serve_forever, daemon=True).start()
+    yield machine
+    listening.shutdown()
