@@ -285,3 +285,4 @@ def elsewhere() -> Iterator[Elsewhere]:
     threading.Thread(target=listening.serve_forever, daemon=True).start()
     yield machine
     listening.shutdown()
+    listening.server_close()

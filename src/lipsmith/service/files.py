@@ -55,7 +55,8 @@ def download(token: str, here: Here, name: str = "") -> Response:
 
 
 @router.put("/{token}")
-async def upload(token: str, request: Request, here: Here) -> Response:
+@router.put("/{token}/{name}")
+async def upload(token: str, request: Request, here: Here, name: str = "") -> Response:
     """The bytes of an upload, at once or in parts."""
     permission = _permission(token, "PUT", here)
     chunk = _chunk(request.headers.get("content-range"))
@@ -147,22 +148,26 @@ async def _append(stream: AsyncIterator[bytes], part: Path, limit: int, *, skip:
     waiting, taken = bytearray(), 0
     with part.open("ab") as file:
         size = file.tell()
-        async for block in stream:
-            taken += len(block)
-            if most is not None and taken > most:
-                raise _said(Refusal(400, {"detail": "the body is longer than its Content-Range"}))
-            dropped = min(skip, len(block))
-            skip -= dropped
-            waiting += block[dropped:]
-            size += len(block) - dropped
-            if size > limit:
-                file.close()
-                part.unlink()
-                raise _said(too_large(f"At most {limit} bytes are allowed here"))
-            if len(waiting) >= _BLOCK_BYTES:
+        try:
+            async for block in stream:
+                taken += len(block)
+                if most is not None and taken > most:
+                    raise _said(Refusal(400, {"detail": "the body is longer than its Content-Range"}))
+                dropped = min(skip, len(block))
+                skip -= dropped
+                waiting += block[dropped:]
+                size += len(block) - dropped
+                if size > limit:
+                    waiting.clear()
+                    file.close()
+                    part.unlink()
+                    raise _said(too_large(f"At most {limit} bytes are allowed here"))
+                if len(waiting) >= _BLOCK_BYTES:
+                    await anyio.to_thread.run_sync(file.write, bytes(waiting))
+                    waiting.clear()
+        finally:
+            if waiting:  # also of a body that was cut off: it is resumed from here
                 await anyio.to_thread.run_sync(file.write, bytes(waiting))
-                waiting.clear()
-        await anyio.to_thread.run_sync(file.write, bytes(waiting))
 
 
 def _finish(here: Context, permission: Permission) -> Response:

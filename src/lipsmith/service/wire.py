@@ -14,6 +14,7 @@ from typing import Any
 
 import anyio.to_thread
 from sqlalchemy.exc import SQLAlchemyError
+from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lipsmith.service.auth import caller_of, key_of
@@ -32,11 +33,23 @@ class Wire:
 
     def __init__(self, app: ASGIApp, context: Context, metrics: Metrics) -> None:
         self._app, self._context, self._metrics = app, context, metrics
+        self._for_pages = CORSMiddleware(
+            self._answer,
+            allow_origins=context.settings.cors_origins,
+            allow_methods=("GET", "POST", "PUT", "DELETE"),
+            allow_headers=("*",),
+            expose_headers=("x-request-id", "Retry-After", "Idempotency-Replayed"),
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
-            return
+        elif self._context.settings.cors_origins and scope["path"].startswith(("/v1", "/api")):
+            await self._for_pages(scope, receive, send)
+        else:
+            await self._answer(scope, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.monotonic()
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
         request_id = _request_id(headers.get("x-request-id"))
@@ -44,7 +57,7 @@ class Wire:
         path = scope["path"].rstrip("/") or "/"
         scope = {**scope, "path": path, "raw_path": None, "method": "GET" if head else scope["method"]}
         scope["state"] = {**scope.get("state", {}), "request_id": request_id, "head": head}
-        answer = _Answer(send, request_id, head=head, private=path.startswith(("/v1", "/api")))
+        answer = _Reply(send, request_id, head=head, private=path.startswith(("/v1", "/api")))
         try:
             if _needs_key(path):
                 scope["state"]["caller"] = await self._caller(headers)
@@ -79,7 +92,7 @@ class Wire:
         return caller
 
 
-class _Answer:
+class _Reply:
     """Adds headers to what the route sends; drops the body of a HEAD."""
 
     def __init__(self, send: Send, request_id: str, *, head: bool, private: bool) -> None:
