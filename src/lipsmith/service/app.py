@@ -23,6 +23,7 @@ def make_app(context: Context) -> ASGIApp:
         title="Lipsmith",
         version=__version__,
         description="Self-hosted visual dubbing. /v1 is compatible with the LipDub API; /api is ours.",
+        openapi_url=None,
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,

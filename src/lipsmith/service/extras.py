@@ -25,6 +25,7 @@ from lipsmith.service.auth import new_secret
 from lipsmith.service.context import Context
 from lipsmith.service.generate import create_job, find_job, require_usable
 from lipsmith.service.handling import Body, Here, Who, data, id_of, parse
+from lipsmith.service.openapi import document
 from lipsmith.service.refusals import Refusal
 from lipsmith.service.schemas import WebhookRequest
 from lipsmith.service.shots import find_shot
@@ -78,9 +79,11 @@ def ready(here: Here) -> JSONResponse:
     return JSONResponse({"status": "ok" if fine else "fail", "checks": checks}, 200 if fine else 503)
 
 
+@router.get("/openapi.json", include_in_schema=False)
 @router.get("/api/openapi.json")
 def openapi(request: Request) -> JSONResponse:
-    return JSONResponse(request.app.openapi())
+    """This document."""
+    return JSONResponse(document(request.app))
 
 
 @router.get("/api/metrics")
