@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -20,10 +21,12 @@ import httpx
 import pytest
 
 from lipsmith.demo import MATERIAL, make_shot
+from lipsmith.engine.media.proxy import make_proxy
 from lipsmith.engine.progress import silent
 from lipsmith.weights import WeightStore
 
 START_SECONDS, WORK_SECONDS = 60, 240
+FRAMES = 80  # of the shot, at 25 a second
 FAST = {
     "LIPSMITH_URL_ALLOW_HOSTS": "127.0.0.1,localhost",
     "LIPSMITH_WEBHOOK_RETRY_DELAYS": "0.2,0.2,0.2",
@@ -154,11 +157,12 @@ class Material:
 
 @pytest.fixture(scope="session")
 def material(store: WeightStore, tmp_path_factory: pytest.TempPathFactory) -> Material:
-    """A shot of 4 s and a voice of more."""
+    """A small shot of 3.2 s and a voice of more."""
     demo = WeightStore(store.folder / "demo", artefacts=MATERIAL)
-    shot = tmp_path_factory.mktemp("material") / "shot.mp4"
-    make_shot(shot, demo, store, silent, frame_count=100)
-    return Material(shot, demo.path("voice"))
+    folder = tmp_path_factory.mktemp("material")
+    make_shot(folder / "large.mp4", demo, store, silent, frame_count=FRAMES)
+    make_proxy(folder / "large.mp4", folder / "shot.mp4", longest_side=640)
+    return Material(folder / "shot.mp4", demo.path("voice"))
 
 
 def bring(api: httpx.Client, kind: str, path: Path, content_type: str, name: str | None = None, **more: Any) -> dict:
@@ -255,6 +259,13 @@ class Elsewhere:
 
 @pytest.fixture(scope="session")
 def elsewhere() -> Iterator[Elsewhere]:
+    with listening() as machine:
+        yield machine
+
+
+@contextlib.contextmanager
+def listening() -> Iterator[Elsewhere]:
+    """Another machine, as long as it is needed."""
     machine: Elsewhere
 
     class Handler(BaseHTTPRequestHandler):
@@ -280,9 +291,9 @@ def elsewhere() -> Iterator[Elsewhere]:
         def log_message(self, *_: object) -> None:
             pass
 
-    listening = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    machine = Elsewhere(f"http://127.0.0.1:{listening.server_port}")
-    threading.Thread(target=listening.serve_forever, daemon=True).start()
+    door = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    machine = Elsewhere(f"http://127.0.0.1:{door.server_port}")
+    threading.Thread(target=door.serve_forever, daemon=True).start()
     yield machine
-    listening.shutdown()
-    listening.server_close()
+    door.shutdown()
+    door.server_close()

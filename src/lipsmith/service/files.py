@@ -173,15 +173,14 @@ async def _append(stream: AsyncIterator[bytes], part: Path, limit: int, *, skip:
 def _finish(here: Context, permission: Permission) -> Response:
     """The part becomes the object, if the upload is still open."""
     part = here.storage.part(permission.key)
-    if part.exists():
-        size = part.stat().st_size
-        with transaction(here.engine) as session:
-            row = session.get(Upload, permission.upload_id, with_for_update=True)
-            _require_uploading(row)
-            assert row is not None
+    with transaction(here.engine) as session:
+        row = session.get(Upload, permission.upload_id, with_for_update=True)
+        _require_uploading(row)
+        assert row is not None
+        if part.exists():
             here.storage.commit(part, permission.key)
-            row.received_bytes = size
-        _total_file(part).unlink(missing_ok=True)
+        row.received_bytes = here.storage.size(permission.key)  # also where a crash came between the two
+    _total_file(part).unlink(missing_ok=True)
     return Response(status_code=200, headers=_CORS)
 
 

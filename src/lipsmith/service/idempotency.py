@@ -1,7 +1,8 @@
 """Idempotency-Key: the same request is carried out once. The contract's §9.
 
-The first request's row is written before its work and completed in the same transaction as its work: a failure takes
-the row away again, so that the request may be repeated with its key.
+The key is taken, the work done and the answer kept in one transaction: a failure or a crash leaves neither, so that the
+request may be repeated with its key. A second request that comes meanwhile waits for the first and repeats its answer;
+where the database cannot let it wait it is refused.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from sqlalchemy.orm import Session
 from lipsmith.service.auth import Caller
 from lipsmith.service.context import Context
 from lipsmith.service.refusals import conflict, wrong
-from lipsmith.service.tables import Answer, now, transaction
+from lipsmith.service.tables import Answer, now, reading, transaction
 
 _KEPT = timedelta(hours=24)
 _MOST_CHARACTERS = 255
@@ -40,37 +41,26 @@ def once(request: Request, here: Context, who: Caller, body: bytes, work: Work) 
         )
     identity = (who.tenant_id, f"{request.method} {request.scope['path']}", key)
     digest = hashlib.sha256(body).hexdigest()
-    if (kept := _first(here, identity, digest)) is not None:
-        return JSONResponse(kept.body, kept.status or 200, {"Idempotency-Replayed": "true"})
     try:
         with transaction(here.engine) as session:
-            status, answer = work(session)
-            mine = session.get_one(Answer, identity)
-            mine.status, mine.body = status, answer
-    except BaseException:
-        with transaction(here.engine) as session:
-            session.execute(
-                delete(Answer).where(Answer.call == identity[1], Answer.key == key, Answer.tenant_id == who.tenant_id)
-            )
-        raise
+            session.execute(delete(Answer).where(Answer.created_at < now() - _KEPT))
+            if (kept := session.get(Answer, identity)) is not None:
+                return _again(kept, digest)
+            tenant_id, call, _ = identity
+            mine = Answer(tenant_id=tenant_id, call=call, key=key, body_sha256=digest)
+            session.add(mine)
+            session.flush()  # a second request with this key waits here, or is refused
+            mine.status, mine.body = status, answer = work(session)
+    except IntegrityError as error:
+        with reading(here.engine) as session:
+            if (kept := session.get(Answer, identity)) is None:
+                raise conflict("The first request with this Idempotency-Key is still running") from error
+            return _again(kept, digest)
     return JSONResponse(answer, status)
 
 
-def _first(here: Context, identity: tuple[int, str, str], digest: str) -> Answer | None:
-    """The kept answer, or None where this request is the first and now holds the key."""
-    with transaction(here.engine) as session:
-        session.execute(delete(Answer).where(Answer.created_at < now() - _KEPT))
-    try:
-        with transaction(here.engine) as session:
-            tenant_id, call, key = identity
-            session.add(Answer(tenant_id=tenant_id, call=call, key=key, body_sha256=digest))
-        return None
-    except IntegrityError:
-        pass
-    with transaction(here.engine) as session:
-        kept = session.get(Answer, identity)
-    if kept is None or kept.status is None:
-        raise conflict("The first request with this Idempotency-Key is still running")
+def _again(kept: Answer, digest: str) -> JSONResponse:
+    """The first answer once more. Raises Refusal 422 for another body."""
     if kept.body_sha256 != digest:
         raise wrong("Idempotency-Key", "this key was used with another body", where="header")
-    return kept
+    return JSONResponse(kept.body, kept.status or 200, {"Idempotency-Replayed": "true"})

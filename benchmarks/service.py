@@ -1,0 +1,153 @@
+"""The service under load, on this machine: bytes, latency while a job renders, a long queue, long lists.
+
+Everything is measured on a real server process with its worker. Latencies are those a client sees over loopback.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import httpx
+from tests.service.conftest import Server, await_job, await_shot, bring, until
+
+from benchmarks import clips, table
+
+UPLOAD_BYTES = 2 * 1024**3
+BLOCK = bytes(1024 * 1024)
+CALLS_PER_SECOND, CALLS_SECONDS = 100, 20
+QUEUED, PRIORITIES = 1000, (10, 50, 90)
+SHOTS, PAGE = 5000, 100
+
+
+def run() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        server = Server(Path(folder) / "data", {"LIPSMITH_MEASURE": "off"})
+        server.start()
+        try:
+            with server.caller() as api:
+                rows = [*_upload(server, api), *_latency(server, api), *_lists(server, api), *_drain(server, api)]
+        finally:
+            server.stop()
+    table.report("service", rows, {str(row["what"]): row["measured"] for row in rows})
+
+
+def _row(what: str, measured: float, bar: str) -> dict[str, object]:
+    return {"what": what, "measured": measured, "bar": bar}
+
+
+def _memory_mib(server: Server, kind: str = "VmRSS") -> float:
+    assert server.process is not None
+    status = Path(f"/proc/{server.process.pid}/status").read_text()
+    return int(next(line for line in status.splitlines() if line.startswith(kind)).split()[1]) / 1024
+
+
+def _upload(server: Server, api: httpx.Client) -> Iterator[dict[str, object]]:
+    idle = _memory_mib(server)
+    made = api.post("/v1/video", json={"file_name": "a.mp4", "content_type": "video/mp4"}).json()["data"]
+    blocks = (BLOCK for _ in range(UPLOAD_BYTES // len(BLOCK)))
+    started = time.monotonic()
+    put = httpx.put(made["upload_url"], content=blocks, headers={"content-type": "video/mp4"}, timeout=600)
+    assert put.status_code == 200, put.text
+    seconds = time.monotonic() - started
+    yield _row("2 GiB upload: memory above idle, peak, MiB", _memory_mib(server, "VmHWM") - idle, "100")
+    yield _row("2 GiB upload: MB/s", UPLOAD_BYTES / seconds / 1e6, "")
+    api.post(made["failure_url"])
+
+
+def _latency(server: Server, api: httpx.Client) -> Iterator[dict[str, object]]:
+    """Status calls at a steady rate while a 1080p job renders."""
+    shot = bring(api, "video", clips.clip("bill_cafe"), "video/mp4")
+    voice = bring(api, "audio", clips.voice("en_librivox_dickens_104s.mp3"), "audio/mpeg")
+    await_shot(api, shot["shot_id"], server)
+    body = {"audio_id": voice["audio_id"], "output_filename": "x.mp4"}
+    job_id = api.post(f"/v1/shots/{shot['shot_id']}/generate", json=body).json()["generate_id"]
+    until(lambda: api.get(f"/api/jobs/{job_id}").json()["data"]["stage"] == "render", 120)
+    path = f"/v1/shots/{shot['shot_id']}/generate/{job_id}"
+    times = sorted(asyncio.run(_calls(server, path)))
+    still = api.get(f"/api/jobs/{job_id}").json()["data"]["status"]
+    assert still == "running", f"the render ended before the calls did ({still})"
+    await_job(api, job_id)
+    yield _row("status calls at 100/s while a job renders: median ms", 1000 * statistics.median(times), "")
+    yield _row("status calls at 100/s while a job renders: p99 ms", 1000 * times[int(0.99 * len(times))], "50")
+
+
+async def _calls(server: Server, path: str) -> list[float]:
+    """Seconds of each call, counted from when it was due: a late start is latency, too."""
+    async with httpx.AsyncClient(base_url=server.base, headers={"x-api-key": server.key}, timeout=30) as client:
+        await client.get(path)
+        origin = time.monotonic() + 0.1
+
+        async def call(number: int) -> float:
+            due = origin + number / CALLS_PER_SECOND
+            await asyncio.sleep(due - time.monotonic())
+            answer = await client.get(path)
+            assert answer.status_code == 200
+            return time.monotonic() - due
+
+        return await asyncio.gather(*(call(n) for n in range(CALLS_PER_SECOND * CALLS_SECONDS)))
+
+
+def _lists(server: Server, api: httpx.Client) -> Iterator[dict[str, object]]:
+    """5,000 shots, straight into the tables, then read page by page."""
+    with closing(sqlite3.connect(server.data / "lipsmith.db")) as database, database:
+        shot = database.execute("SELECT * FROM shots LIMIT 1")
+        names = [column[0] for column in shot.description]
+        row = dict(zip(names, shot.fetchone(), strict=True))
+        upload = database.execute("SELECT * FROM uploads WHERE id = ?", (row["video_id"],))
+        upload_names = [column[0] for column in upload.description]
+        file = dict(zip(upload_names, upload.fetchone(), strict=True))
+        for number in range(SHOTS):
+            file["id"] = row["video_id"] = f"00000000-0000-4000-8000-{number:012d}"
+            file["object_key"] = f"1/video/none-{number}"
+            row["id"] = 100_000 + number
+            for into, values in (("uploads", file), ("shots", row)):
+                marks = ", ".join("?" * len(values))
+                database.execute(f"INSERT INTO {into} VALUES ({marks})", tuple(values.values()))
+    times = []
+    for page in range(1, SHOTS // PAGE + 1):
+        started = time.monotonic()
+        told = api.get(f"/v1/shots?page={page}&per_page={PAGE}").json()
+        times.append(time.monotonic() - started)
+        assert len(told["data"]) == PAGE
+        assert told["count"] >= SHOTS
+    yield _row("5,000 shots, pages of 100: slowest page ms", 1000 * max(times), "50")
+
+
+def _drain(server: Server, api: httpx.Client) -> Iterator[dict[str, object]]:
+    """1,000 jobs whose voice is deleted before their turn: the queue's own pace, in the order of priority."""
+    shot = api.get("/v1/renders").json()["data"][0]["shot_id"]
+    voice = bring(api, "audio", clips.voice("en_jfk_11s.flac"), "audio/flac")
+    server.stop()
+    server.start("--no-worker", ready=False)
+    with server.caller() as own:
+        for number in range(QUEUED):
+            priority = PRIORITIES[number * 7 % len(PRIORITIES)]
+            body = {"audio_id": voice["audio_id"], "output_filename": f"p{priority}", "priority": priority}
+            assert own.post(f"/v1/shots/{shot}/generate", json=body).status_code == 201
+    with closing(sqlite3.connect(server.data / "lipsmith.db")) as database, database:
+        # Gone without the API's own clearing up, so that each job still has its turn and finds no voice.
+        database.execute("UPDATE uploads SET deleted_at = created_at WHERE id = ?", (voice["audio_id"],))
+    server.stop()
+    started = time.monotonic()
+    server.start()
+    until(lambda: not _waiting(server), 900)
+    seconds = time.monotonic() - started
+    with closing(sqlite3.connect(server.data / "lipsmith.db")) as database:
+        query = "SELECT output_filename FROM jobs WHERE status = 'skipped' ORDER BY ended_at, id"
+        order = [int(name[1:]) for (name,) in database.execute(query)]
+    assert len(order) == QUEUED
+    yield _row("1,000 queued jobs: jobs/s", QUEUED / seconds, "")
+    wrong = sum(a > b for a, b in zip(order, order[1:], strict=False))
+    yield _row("1,000 queued jobs: out of the order of priority", float(wrong), "0")
+
+
+def _waiting(server: Server) -> int:
+    with closing(sqlite3.connect(server.data / "lipsmith.db")) as database:
+        return int(database.execute("SELECT count(*) FROM jobs WHERE status = 'pending'").fetchone()[0])
