@@ -58,7 +58,7 @@ def test_progress_is_streamed_and_never_falls(owner: httpx.Client, learnt: Ready
     assert seen[-1]["status"] == "finished"
     progress = [one["progress"] for one in seen if one["status"] == "running"]
     assert progress == sorted(progress)
-    assert len(progress) > 2
+    assert len(progress) >= 2
     assert any(one["eta_seconds"] for one in seen)
     assert {"render"} <= {one["stage"] for one in seen}
     assert ids == list(range(1, len(ids) + 1))
