@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from fractions import Fraction
+from pathlib import PurePath
 from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 from sqlalchemy.orm import Session
 
+from lipsmith.plugins import has_translator
 from lipsmith.service import idempotency, limits
 from lipsmith.service.addresses import refused
 from lipsmith.service.auth import Caller
@@ -17,13 +19,14 @@ from lipsmith.service.context import Context
 from lipsmith.service.handling import Body, Here, Who, base_url, data, file_url, id_of, ignored_fields, parse
 from lipsmith.service.jobs import JOB_PRIORITY
 from lipsmith.service.refusals import no_translation, not_finished, not_found, wrong
-from lipsmith.service.schemas import GenerateRequest, MultiActorRequest, RenderOptions
+from lipsmith.service.schemas import GenerateRequest, MultiActorRequest, RenderOptions, TranslateRequest
 from lipsmith.service.shots import actors_of, find_shot
 from lipsmith.service.signing import Permission
-from lipsmith.service.tables import Job, Shot, Upload, reading, transaction
+from lipsmith.service.tables import Job, Shot, Upload, reading
 from lipsmith.service.timecode import BadRanges, ShotClock, read_ranges
 
 router = APIRouter(prefix="/v1/shots/{shot_id}")
+_NOT_IN_NAMES = str.maketrans("/\\", "__")
 _COVER_TOLERANCE_SECONDS = 0.1
 _LENGTH_TOLERANCE_SECONDS = 0.5
 
@@ -80,12 +83,28 @@ def generate_multi_actor(shot_id: str, request: Request, here: Here, who: Who, b
     return idempotency.once(request, here, who, body, work)
 
 
-@router.post("/translate")
-def translate(shot_id: str, here: Here, who: Who) -> JSONResponse:
-    """No translation plug-in is configured: 501, whatever is asked."""
-    with transaction(here.engine) as session:
-        find_shot(session, who, shot_id)
-    raise no_translation()
+@router.post("/translate", status_code=201)
+def translate(shot_id: str, request: Request, here: Here, who: Who, body: Body) -> JSONResponse:
+    """Have the shot's own speech translated and dub it; 501 where no translation plug-in is installed."""
+    if not has_translator():
+        with reading(here.engine) as session:
+            find_shot(session, who, shot_id)
+        raise no_translation()
+
+    def work(session: Session) -> tuple[int, dict[str, Any]]:
+        shot = find_shot(session, who, shot_id, lock=True)
+        wanted = parse(TranslateRequest, body)
+        require_usable(shot)
+        name = f"{PurePath(shot.label).stem}-{wanted.target_language}{PurePath(shot.label).suffix}"[-200:]
+        plain = RenderOptions(output_filename="x", full_resolution=wanted.full_resolution)
+        languages = {"source_language": wanted.source_language, "target_language": wanted.target_language}
+        options = {**options_of(plain, []), "translate": languages}
+        job = create_job(session, here, shot, options, name.translate(_NOT_IN_NAMES), None)
+        answer = answer_of(job)
+        answer["data"]["translation_id"] = job.id
+        return 201, answer
+
+    return idempotency.once(request, here, who, body, work)
 
 
 @router.get("/generate/{generate_id}")

@@ -18,6 +18,7 @@ from lipsmith.service.schemas import (
     GenerateRequest,
     MultiActorRequest,
     RenderRequest,
+    TranslateRequest,
     VideoRequest,
     WebhookRequest,
 )
@@ -46,6 +47,7 @@ class Call:
 
 _CREATED = {"audio_id": _UUID, "output_filename": "speaker-es.mp4", "language": "es-MX", "maintain_expression": True}
 _VOICES = {"output_filename": "two.mp4", "actors": [{"actor_id": 1401, "audio_id": _UUID}]}
+_LANGUAGES = {"source_language": "English", "target_language": "Spanish"}
 _CALLS: dict[tuple[str, str], Call] = {
     ("post", "/v1/video"): Call(
         201, a.VideoMade, VideoRequest, {"file_name": "speaker.mp4", "content_type": "video/mp4"}, idempotent=True
@@ -71,7 +73,9 @@ _CALLS: dict[tuple[str, str], Call] = {
     ("post", "/v1/shots/{shot_id}/generate-multi-actor"): Call(
         201, a.Generated, MultiActorRequest, _VOICES, top=("generate_id",), idempotent=True
     ),
-    ("post", "/v1/shots/{shot_id}/translate"): Call(501, a.Detail, bare=True),
+    ("post", "/v1/shots/{shot_id}/translate"): Call(
+        201, a.Generated, TranslateRequest, _LANGUAGES, top=("generate_id",), also={501: a.Detail}, idempotent=True
+    ),
     ("get", "/v1/shots/{shot_id}/generate/{generate_id}"): Call(200, a.GenerateStatus),
     ("get", "/v1/shots/{shot_id}/generate/{generate_id}/download"): Call(200, a.Download, also={400: a.Detail}),
     ("post", "/v1/renders"): Call(

@@ -123,6 +123,12 @@ class MultiActorRequest(RenderOptions):
     soundtrack_audio_id: UploadId | None = None
 
 
+class TranslateRequest(Request):
+    source_language: Label
+    target_language: Label
+    full_resolution: StrictBool = True
+
+
 class RenderRequest(Request):
     output_filename: OutputName
     video_url: Url | None = None

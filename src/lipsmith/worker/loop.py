@@ -9,6 +9,7 @@ import signal
 import socket
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 from dbos import DBOS, DBOSConfig
@@ -24,6 +25,14 @@ log = logging.getLogger("lipsmith.worker")
 _POLL_SECONDS = 0.2
 _SIDE_JOBS = 16  # fetches and deliveries at once
 _EXPIRE_EVERY_SECONDS = 600.0
+# What a step's subject is called in the log.
+_OF = {
+    **dict.fromkeys(("begin", "prepare", "keep_prepared", "train", "keep_trained"), "shot_id"),
+    **dict.fromkeys(("render", "keep", "measure", "keep_measured"), "job_id"),
+    "ingest": "tracking_id",
+    "fetch": "upload_id",
+    "deliver": "webhook_id",
+}
 
 
 def run(here: Context) -> None:
@@ -76,11 +85,25 @@ def _config(here: Context, executor_id: str) -> DBOSConfig:
     }
 
 
+def _told(name: str, work: Callable[..., Any]) -> Callable[..., Any]:
+    """The same, with a line in the log about whose step it was and how long it took."""
+
+    def step(bench: Bench, subject: Any, *given: Any) -> Any:
+        started = time.monotonic()
+        result = work(bench, subject, *given)
+        failed = result.get("failed") if isinstance(result, dict) else None
+        facts = {"step": name, _OF[name]: subject, "seconds": round(time.monotonic() - started, 3)}
+        log.info("step", extra={**facts, **({"failed": failed} if failed else {})})
+        return result
+
+    return step
+
+
 def _register(bench: Bench) -> None:
     """The workflows. Every call below is a recorded step: after a crash the finished ones are skipped."""
 
-    def step(name: str, work: Any, *given: Any) -> Any:
-        return DBOS.run_step({"name": name}, work, bench, *given)
+    def step(name: str, work: Any, subject: Any, *given: Any) -> Any:
+        return DBOS.run_step({"name": name}, _told(name, work), bench, subject, *given)
 
     @DBOS.workflow(name=jobs.PROCESS_SHOT)
     def process_shot(shot_id: int) -> None:

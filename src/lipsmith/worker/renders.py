@@ -127,6 +127,8 @@ def _given(session: Session, here: Context, job: Job) -> dict[str, Any] | None:
         }
         for voice in options["voices"]
     ]
+    if languages := options.get("translate"):
+        voices = [{"path": None, "face": first, "ranges": None, "translate": languages}]
     models = {voice["face"]: str(here.storage.path(f"{shot.model_key}/actor-{voice['face']}")) for voice in voices}
     return {
         "shot": str(here.storage.path(upload.object_key)),

@@ -16,6 +16,7 @@ from typing import Any
 
 import langcodes
 
+from lipsmith import plugins
 from lipsmith.config import Settings
 from lipsmith.engine import dub as story
 from lipsmith.engine import footage as footages
@@ -28,7 +29,7 @@ from lipsmith.engine.media.proxy import make_proxy
 from lipsmith.engine.media.spec import MediaSpec
 from lipsmith.engine.progress import Progress
 from lipsmith.engine.quality.check import Verdict, check
-from lipsmith.errors import LipsmithError, UnsupportedVideo
+from lipsmith.errors import InputError, LipsmithError, UnsupportedVideo
 from lipsmith.weights import WeightStore
 from lipsmith.worker.parent import die_with_parent
 
@@ -116,7 +117,7 @@ def render(given: dict[str, Any], settings: Settings, progress: Progress) -> dic
     out = folder / f"output{_suffix(spec, given['file_name'], given['output_filename'])}"
     options = story.DubOptions(
         voices=tuple(
-            story.VoiceFor(Path(voice["path"]), voice["face"], ranges=_ranges(voice["ranges"]))
+            story.VoiceFor(_voice(voice, shot, folder), voice["face"], ranges=_ranges(voice["ranges"]))
             for voice in given["voices"]
         ),
         start_frame=given["start_frame"],
@@ -158,6 +159,19 @@ def measure(given: dict[str, Any], settings: Settings, progress: Progress) -> di
         progress=progress,
     )
     return _figures(verdict)
+
+
+def _voice(voice: dict[str, Any], shot: Path, folder: Path) -> Path:
+    """The uploaded voice, or the shot's own speech in another language. Raises InputError where that cannot be had."""
+    if voice["path"]:
+        return Path(voice["path"])
+    made = folder / "translated.wav"
+    languages = voice["translate"]
+    try:
+        plugins.translator()(shot, made, languages["source_language"], languages["target_language"])
+    except Exception as error:  # of somebody else's code
+        raise InputError(f"The translation failed: {error}") from error
+    return made
 
 
 def _figures(verdict: Verdict) -> dict[str, Any]:
