@@ -147,6 +147,23 @@ def test_every_keyframe_can_be_sought(tmp_path: Path, make: Callable[[Path], Pat
                     break
 
 
+def test_what_an_edit_list_hides_stays_hidden(tmp_path: Path) -> None:
+    """A shot trimmed in a phone: the pictures behind its end are still in the file."""
+    source = h264(tmp_path / "source")
+    data = bytearray(source.read_bytes())
+    at = data.index(b"elst") + 12  # the first entry's duration, in the movie's time base
+    duration = int.from_bytes(data[at : at + 4], "big")
+    data[at : at + 4] = (duration * 9 // 10).to_bytes(4, "big")
+    source.write_bytes(data)
+    before = frame_hashes(source)
+    assert len(before) == 90
+    out, plan, report = spliced(source)
+    encoded = {number for run in plan.runs for number in run.frames}
+    after = frame_hashes(out)
+    assert len(after) == report.frames == 90 and len(encoded) < 60
+    assert [number for number in range(90) if number not in encoded and before[number] != after[number]] == []
+
+
 def test_an_untouched_video_is_copied_whole(tmp_path: Path) -> None:
     source = h264(tmp_path / "source")
     spec = probe(source)

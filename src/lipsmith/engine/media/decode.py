@@ -21,6 +21,7 @@ from lipsmith.engine.media import clock
 from lipsmith.engine.media.frame import Frame
 from lipsmith.engine.media.gops import Excerpt, PacketIndex
 from lipsmith.engine.media.probe import open_input, require_video, video_stream
+from lipsmith.engine.media.probe import packets as demuxed
 from lipsmith.engine.media.spec import MediaSpec, VideoSpec
 from lipsmith.errors import BrokenMedia, NoAudioStream
 
@@ -168,7 +169,7 @@ def _lands_before(spec: MediaSpec, video: VideoSpec, index: PacketIndex, opening
         stream = video_stream(container, video.stream_index)
         try:
             container.seek(int(index.dts[opening]), stream=stream)
-            packet = next(packet for packet in container.demux(stream) if packet.size)
+            packet = next(packet for packet in demuxed(container, stream) if packet.size)
         except (av.FFmpegError, StopIteration):
             return False
         return packet.pts is not None and packet.pts <= index.pts[opening]
@@ -182,7 +183,7 @@ def channel_count(path: Path, stream_index: int | None) -> int:
 
 def _decoded(container: InputContainer, stream: av.VideoStream | av.AudioStream) -> Iterator[Any]:
     """All that decodes; a damaged packet is skipped, a damaged container ends the stream."""
-    packets = container.demux(stream)
+    packets = demuxed(container, stream)
     while True:
         try:
             yield from next(packets).decode()

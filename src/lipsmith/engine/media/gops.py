@@ -18,6 +18,7 @@ import numpy as np
 
 from lipsmith.engine.media import nal
 from lipsmith.engine.media.probe import open_input, require_video, video_stream
+from lipsmith.engine.media.probe import packets as demuxed
 from lipsmith.engine.media.spec import MediaSpec, VideoSpec
 
 # Codecs in which every packet is a picture of its own.
@@ -78,7 +79,7 @@ def read(spec: MediaSpec) -> PacketIndex:
         stream = video_stream(container, video.stream_index)
         prefix = nal.prefix_length(stream.codec_context.extradata or b"", video.codec)
         try:
-            for packet in container.demux(stream):
+            for packet in demuxed(container, stream):
                 if packet.size == 0:
                     continue
                 if packet.pts is None:

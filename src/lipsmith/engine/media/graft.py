@@ -26,6 +26,7 @@ from lipsmith.engine.media.encode import RunEncoders, VideoPlan
 from lipsmith.engine.media.frame import Frame
 from lipsmith.engine.media.gops import Excerpt
 from lipsmith.engine.media.probe import open_input, video_stream
+from lipsmith.engine.media.probe import packets as demuxed
 from lipsmith.engine.media.quantiser import Budget
 from lipsmith.engine.media.spec import MediaSpec, VideoSpec
 from lipsmith.engine.media.splice import NotSpliceable, Run, SplicePlan
@@ -85,7 +86,7 @@ class SplicedVideo:
         edited = iter(frames)
         runs = {run.first: run for run in self._splice.runs}
         with open_input(self._source.path) as container:
-            packets = container.demux(video_stream(container, self._video.stream_index))
+            packets = demuxed(container, video_stream(container, self._video.stream_index))
             numbered = enumerate(packet for packet in packets if packet.size)
             for position, packet in numbered:
                 run = runs.get(position)
@@ -100,7 +101,8 @@ class SplicedVideo:
                         beside[packet.pts] = self._beside(packet)
                     else:
                         kept.append(self._copied(position, packet))
-                yield from self._encoded(run, edited, beside)
+                if run.frames:
+                    yield from self._encoded(run, edited, beside)
                 yield from kept
 
     def _copied(self, position: int, packet: av.Packet) -> av.Packet:

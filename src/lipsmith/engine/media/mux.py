@@ -23,8 +23,9 @@ from lipsmith.engine.media.encode import VideoEncoder, plan_video
 from lipsmith.engine.media.frame import Frame
 from lipsmith.engine.media.graft import SplicedVideo
 from lipsmith.engine.media.place import appearing_whole, close_quietly, require_place, writing
-from lipsmith.engine.media.probe import first_picture, open_input, require_video, video_stream
-from lipsmith.engine.media.soundtrack import Bed, SoundEncoder, SoundPlan, Voice, mix, plan_sound
+from lipsmith.engine.media.probe import codec_name, first_picture, open_input, require_video, video_stream
+from lipsmith.engine.media.probe import packets as demuxed
+from lipsmith.engine.media.soundtrack import Bed, SoundEncoder, SoundPlan, Voice, is_refused, mix, plan_sound
 from lipsmith.engine.media.spec import MediaSpec, VideoSpec
 from lipsmith.engine.media.splice import NotSpliceable, SplicePlan, Whole
 from lipsmith.engine.progress import Progress, silent
@@ -236,7 +237,7 @@ class _Copier:
             return
         if not _can_carry(stream, self._output.format.name):
             self.differences.append(
-                f"The {stream.type} stream {stream.index} ({_name(stream)}) cannot be carried over."
+                f"The {stream.type} stream {stream.index} ({codec_name(stream)}) cannot be carried over."
             )
             return
         target = self._output.add_stream_from_template(stream, opaque=True)
@@ -251,7 +252,7 @@ class _Copier:
         if not self._targets:
             return
         if self._packets is None:
-            self._packets = self._source.demux([self._source.streams[index] for index in self._targets])
+            self._packets = demuxed(self._source, *(self._source.streams[index] for index in self._targets))
         while (packet := self._waiting or self._next()) is not None:
             stamp = packet.dts if packet.dts is not None else packet.pts
             if seconds is not None and stamp is not None and stamp * packet.time_base > seconds:
@@ -403,11 +404,13 @@ def _kept_tags(tags: dict[str, str]) -> Iterator[tuple[str, str]]:
 
 def _is_made_by_muxer(stream: Stream, source: InputContainer) -> bool:
     """A timecode track follows from the tag, a chapter text track from the chapters."""
-    return "timecode" in stream.metadata or (bool(source.chapters()) and stream.name == "bin_data")
+    return "timecode" in stream.metadata or (bool(source.chapters()) and codec_name(stream) == "bin_data")
 
 
 def _can_carry(stream: Stream, muxer: str) -> bool:
     """Try it: a muxer that refuses a stream refuses the whole file."""
+    if stream.type == "audio" and is_refused(codec_name(stream), muxer):
+        return False
     try:
         with av.open(io.BytesIO(), "w", format=muxer) as trial:
             trial.add_stream_from_template(stream, opaque=True)
@@ -415,7 +418,3 @@ def _can_carry(stream: Stream, muxer: str) -> bool:
     except (av.FFmpegError, ValueError):
         return False
     return True
-
-
-def _name(stream: Stream) -> str:
-    return (stream.codec_context.name if stream.codec_context is not None else stream.name) or "unknown codec"

@@ -52,7 +52,7 @@ def writing(path: Path) -> Iterator[None]:
     except (av.FFmpegError, OSError) as error:
         if error.errno in _NO_ROOM:
             raise DiskFull(f"{path.parent}: there is no room left for the output.") from error
-        if isinstance(error, OSError):
+        if isinstance(error, OSError) and error.errno != errno.EPERM:  # which is a muxer's way to refuse a stream
             raise OutputNotWritable(f"{path.parent}: cannot be written ({error.strerror}).") from error
         raise UnsupportedVideo(f"The container {path.suffix} refuses these streams ({error.strerror}).") from error
 

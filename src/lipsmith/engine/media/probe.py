@@ -6,6 +6,7 @@ opened, so that a bad file gives the same typed error wherever it is met first.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from array import array
 from collections.abc import Iterable, Iterator
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import av
 from av.container import InputContainer
+from av.stream import Stream
 
 from lipsmith.engine.media.spec import AudioSpec, ColorSpec, MediaSpec, OtherStream, VideoSpec
 from lipsmith.errors import BrokenMedia, FileEmpty, FileMissing, FileNotReadable, NotMedia, NoVideoStream
@@ -27,6 +29,7 @@ _STANDARD_RATES = tuple(
 )
 _AUDIO_PROBE_PACKETS = 16  # enough for any codec to give sound, if it ever does
 _HEADER_SLACK_SECONDS = 1.0
+_LONGEST_PICTURE_SECONDS = 60.0  # on average; beyond it the time stamps are broken, not the film slow
 _SNIFFED_BYTES = 64
 # What a media file begins with, as (offset, bytes): tells a broken media file from one that never was one.
 _MAGIC = (
@@ -88,6 +91,21 @@ def open_input(path: Path) -> InputContainer:
     return container
 
 
+def packets(container: InputContainer, *streams: Stream) -> Iterator[av.Packet]:
+    """All packets of these streams (of all where none is named), each stream's flush packet last. Raises FFmpegError.
+
+    A stream that the header does not announce and that begins late is passed over; PyAV has no place for it.
+    """
+    with contextlib.suppress(IndexError):
+        yield from container.demux(*streams)
+
+
+def codec_name(stream: Stream) -> str:
+    """FFmpeg's name of a stream's codec, or its tag's name, or "unknown"."""
+    context = stream.codec_context
+    return context.codec.canonical_name if context is not None else getattr(stream, "name", None) or "unknown"
+
+
 @dataclass
 class _Tally:
     """What the packets of one stream say. `pts` is kept for pictures only: 8 bytes per frame."""
@@ -147,6 +165,8 @@ def _tally(container: InputContainer, path: Path) -> tuple[list[_Tally], str | N
             tally.add(packet, keep_pts=main is not None and packet.stream_index == main.index)
             if tally.packets <= _AUDIO_PROBE_PACKETS and packet.stream.type == "audio":
                 tally.decoded_samples += _decoded_samples(packet)
+    except IndexError:  # PyAV's, at the end, where there are more streams than the header announced
+        return tallies, "A stream that begins late in the file is left out: its header does not announce it."
     except av.FFmpegError as error:
         return tallies, f"Reading stopped before the end of the file ({error.strerror}); what comes before it is used."
     return tallies, None
@@ -186,6 +206,8 @@ def _video_spec(container: InputContainer, tallies: list[_Tally], path: Path, wa
     duration = max(tally.end_pts - start, last - start) * time_base
     if tally.end_pts <= last:  # packets without durations: the last frame lasts one frame
         duration += 1 / rate
+    if duration > _LONGEST_PICTURE_SECONDS * max(tally.packets, 1):
+        raise BrokenMedia(f"{path}: its time stamps make {tally.packets} pictures last {float(duration):.0f} s.")
     if not stream.duration and not container.duration:
         warnings.append("The header does not tell the duration; it was measured.")
     _warn_if_short(stream, float(duration), warnings)
@@ -225,10 +247,10 @@ def printable_tag(context: av.CodecContext) -> str:
 def first_picture(path: Path, stream_index: int) -> av.VideoFrame:
     """The first frame that decodes, from a handle of its own. Raises BrokenMedia."""
     with open_input(path) as container:
-        packets = container.demux(video_stream(container, stream_index))
+        told = packets(container, video_stream(container, stream_index))
         while True:
             try:
-                packet = next(packets)
+                packet = next(told)
                 for picture in packet.decode():
                     return picture
             except StopIteration:
@@ -270,7 +292,7 @@ def _largest_drift(stamps: list[int], time_base: Fraction, rate: Fraction) -> fl
     return max(abs(stamp - stamps[0] - index * ticks) for index, stamp in enumerate(stamps)) * float(time_base)
 
 
-def _warn_if_short(stream: av.stream.Stream, content_seconds: float, warnings: list[str]) -> None:
+def _warn_if_short(stream: Stream, content_seconds: float, warnings: list[str]) -> None:
     if not stream.duration or stream.time_base is None:
         return
     header_seconds = float(stream.duration * stream.time_base)
@@ -293,7 +315,7 @@ def _audio_spec(stream: av.AudioStream, tally: _Tally, warnings: list[str]) -> A
         stream_index=stream.index,
         codec=context.codec.canonical_name if context else "unknown",
         sample_rate=context.sample_rate if context else 0,
-        layout=context.layout.name if context else "",
+        layout=context.layout.name if context and context.layout.nb_channels else "",
         bit_rate_from_header=(context.bit_rate or 0) if context else 0,
         start_seconds=float((tally.start_pts or 0) * time_base),
         duration_seconds_from_content=seconds if tally.decoded_samples else 0.0,
@@ -301,10 +323,8 @@ def _audio_spec(stream: av.AudioStream, tally: _Tally, warnings: list[str]) -> A
     )
 
 
-def _others(streams: Iterable[av.stream.Stream], video: VideoSpec | None) -> Iterator[OtherStream]:
+def _others(streams: Iterable[Stream], video: VideoSpec | None) -> Iterator[OtherStream]:
     for stream in streams:
         if stream.type == "audio" or (video is not None and stream.index == video.stream_index):
             continue
-        context = stream.codec_context
-        codec = context.codec.canonical_name if context is not None else (stream.name or "unknown")
-        yield OtherStream(stream.index, stream.type, codec)
+        yield OtherStream(stream.index, stream.type, codec_name(stream))

@@ -29,6 +29,7 @@ _LEAST_BIT_RATE = 32_000
 _ENCODERS = {"mp3": "libmp3lame", "opus": "libopus"}
 # The nearest codec where the source's own cannot be written, by container; AAC elsewhere.
 _USUAL = {"webm": "libopus", "avi": "libmp3lame", "mpeg": "mp2", "flv": "aac"}
+_FLV_CODECS = {"aac", "mp3", "ac3", "eac3", "opus", "flac"}
 # These keep the encoder's delay in the file (edit list, CodecDelay), so that players cut it off.
 _DELAY_IS_STORED = {"mp4", "mov", "3gp", "matroska", "webm"}
 
@@ -178,9 +179,16 @@ def _add_stream(output: OutputContainer, plan: SoundPlan) -> AudioStream:
     return stream
 
 
+def is_refused(codec: str, container: str) -> bool:
+    """Would the muxer abort the process instead of saying no? FLV's may for codecs of the format's first version."""
+    return container == "flv" and codec not in _FLV_CODECS
+
+
 def _can_write(plan: SoundPlan, container: str) -> bool:
     """Try it: codec tables do not tell every limit of an encoder or a muxer."""
     try:
+        if is_refused(av.Codec(plan.encoder, "w").canonical_name, container):
+            return False
         with av.open(io.BytesIO(), "w", format=container) as trial:
             _add_stream(trial, plan)
             trial.start_encoding()

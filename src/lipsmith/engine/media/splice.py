@@ -44,7 +44,7 @@ class Whole:
 class Run:
     """Neighbouring GOPs that are encoded anew as one."""
 
-    frames: range  # indices of its frames, as shown
+    frames: range  # indices of its frames, as shown; empty where an edit list hides them all
     first: int  # position of the first packet it replaces, in decoding order
     packets: int  # how many it replaces
     octets: int  # of them
@@ -69,12 +69,12 @@ class SplicePlan:
     @property
     def excerpt(self) -> Excerpt:
         """The frames that must be decoded."""
-        return Excerpt(self.index, tuple(run.frames for run in self.runs))
+        return Excerpt(self.index, tuple(run.frames for run in self.runs if run.frames))
 
     @property
     def reorder(self) -> int:
         """For all runs alike, since they share their parameter sets."""
-        return min((run.reorder for run in self.runs), default=0)
+        return min((run.reorder for run in self.runs if run.frames), default=0)
 
     @property
     def frames_encoded(self) -> int:
@@ -86,7 +86,7 @@ def plan(video: VideoSpec, index: PacketIndex, edited: np.ndarray, muxer: str) -
     _require_spliceable(video, index, muxer)
     order = np.argsort(index.pts, kind="stable")
     shown = order[index.shown[order]]  # positions of shown packets, as shown
-    touched_packets = np.zeros(len(index.pts), bool)
+    touched_packets = _hidden_late(index)
     touched_packets[shown[edited]] = True
     touched = np.array([touched_packets[gop.first : gop.end].any() for gop in index.gops], bool)
     if not touched.any():
@@ -110,6 +110,14 @@ def _require_spliceable(video: VideoSpec, index: PacketIndex, muxer: str) -> Non
             raise NotSpliceable(f"{video.codec} is not spliced in the container {muxer}.")
     elif video.codec not in _SELF_CONTAINED | INTRA_ONLY:
         raise NotSpliceable(f"A {video.codec} stream has one set of parameters for all its pictures.")
+
+
+def _hidden_late(index: PacketIndex) -> np.ndarray:
+    """(N,) bool: pictures that an edit list hides between or behind others.
+
+    No muxer writes such a list: copied they would be shown. Those before all others it does hide.
+    """
+    return ~index.shown & (index.pts > index.stamps[0])
 
 
 def _grow(index: PacketIndex, touched: np.ndarray) -> None:
@@ -149,7 +157,7 @@ def _run(index: PacketIndex, first: int, end: int, behind: Gop | None, replaced:
         times = np.concatenate([times, _squeezed(index, behind)[index.shown[tail]]])
     shown = positions[index.shown[positions]]
     stamps = index.stamps
-    begin = int(np.searchsorted(stamps, index.pts[shown].min()))
+    begin = int(np.searchsorted(stamps, index.pts[shown].min())) if len(shown) else 0
     return Run(
         frames=range(begin, begin + len(shown)),
         first=start,

@@ -17,7 +17,8 @@ import av
 from av.container import InputContainer
 from av.stream import Disposition, Stream
 
-from lipsmith.engine.media.probe import main_video_stream, open_input, printable_tag, probe
+from lipsmith.engine.media.probe import codec_name, main_video_stream, open_input, printable_tag, probe
+from lipsmith.engine.media.probe import packets as demuxed
 from lipsmith.engine.media.spec import MediaSpec
 
 _BIT_RATE_TOLERANCE = 0.25  # of the source's: content decides how near one-pass rate control comes
@@ -120,7 +121,7 @@ def _read(path: Path) -> _File:
 
 
 def _packets(container: InputContainer) -> Iterator[av.Packet]:
-    packets = container.demux()
+    packets = demuxed(container)
     while True:
         try:
             packet = next(packets)
@@ -132,7 +133,7 @@ def _packets(container: InputContainer) -> Iterator[av.Packet]:
 
 def _is_made_by_muxer(stream: Stream, container: InputContainer) -> bool:
     return stream.type == "data" and (
-        "timecode" in stream.metadata or (bool(container.chapters()) and stream.name == "bin_data")
+        "timecode" in stream.metadata or (bool(container.chapters()) and codec_name(stream) == "bin_data")
     )
 
 
@@ -145,7 +146,7 @@ def _track(stream: Stream, packets: int, digest: str, first_seconds: float) -> _
         digest = hashlib.sha256(getattr(stream, "data", b"")).hexdigest()
     return _Track(
         kind=stream.type,
-        codec=context.codec.canonical_name if context is not None else str(stream.name),
+        codec=codec_name(stream),
         codec_tag=printable_tag(context) if context is not None else "",
         tags=tuple(sorted(stream.metadata.items())),
         disposition=int(stream.disposition),

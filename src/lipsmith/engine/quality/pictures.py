@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import zip_longest
 from typing import Literal, cast
 
@@ -15,9 +16,10 @@ import av
 import numpy as np
 from av.sidedata.sidedata import SideDataContainer
 
-from lipsmith.engine.media import decode
+from lipsmith.engine.media import clock, decode
 from lipsmith.engine.media.frame import Frame
 from lipsmith.engine.media.probe import open_input, require_video, video_stream
+from lipsmith.engine.media.probe import packets as demuxed
 from lipsmith.engine.media.spec import MediaSpec
 from lipsmith.engine.progress import Progress, silent
 
@@ -53,13 +55,14 @@ class Pictures:
 
 def compare(specs: tuple[MediaSpec, MediaSpec], *, threads: int = 2, progress: Progress = silent) -> Pictures:
     """The pictures of source and dub. Raises NoVideoStream, BrokenMedia and the errors of `open_input`."""
-    before, after = (_packets(spec) for spec in specs)
+    base = max(require_video(spec).time_base for spec in specs)  # both can tell times this finely
+    before, after = (_packets(spec, base) for spec in specs)
     copied = {pts for pts, data in before.digests.items() if after.digests.get(pts) == data}
     telling = {pts for pts in copied if pts not in before.tiny}
     tally = _Tally()
     total = require_video(specs[0]).frame_count_from_content
     for count, (one, other) in enumerate(_side_by_side(specs, threads)):
-        tally.add(one, other, one.pts in telling)
+        tally.add(one, other, clock.rescale(one.pts, one.time_base, base) in telling)
         if count % _PROGRESS_EVERY == 0:
             progress("pictures", count, total)
     progress("pictures", tally.frames, tally.frames)
@@ -82,30 +85,31 @@ def compare(specs: tuple[MediaSpec, MediaSpec], *, threads: int = 2, progress: P
 
 @dataclass(frozen=True)
 class _Packets:
-    digests: dict[int, bytes]  # by time stamp
+    digests: dict[int, bytes]  # by time stamp, in a time base given
     tiny: frozenset[int]  # time stamps of packets that hold no picture of their own
     alpha: str  # of all pictures' transparency
 
 
-def _packets(spec: MediaSpec) -> _Packets:
+def _packets(spec: MediaSpec, base: Fraction) -> _Packets:
     video = require_video(spec)
     digests: dict[int, bytes] = {}
     transparency: dict[int, bytes] = {}
     tiny: set[int] = set()
     with open_input(spec.path) as container:
-        packets = container.demux(video_stream(container, video.stream_index))
+        packets = demuxed(container, video_stream(container, video.stream_index))
         try:
             for packet in packets:
                 if packet.size and packet.pts is not None:
-                    digests[packet.pts] = hashlib.blake2b(bytes(packet), digest_size=8).digest()
+                    stamp = clock.rescale(packet.pts, video.time_base, base)
+                    digests[stamp] = hashlib.blake2b(bytes(packet), digest_size=8).digest()
                     if packet.size < _LEAST_OCTETS:
-                        tiny.add(packet.pts)
+                        tiny.add(stamp)
                     if packet.has_sidedata(_ALPHA):
                         beside = bytes(packet.get_sidedata(_ALPHA))
-                        transparency[packet.pts] = hashlib.blake2b(beside, digest_size=8).digest()
+                        transparency[stamp] = hashlib.blake2b(beside, digest_size=8).digest()
         except av.FFmpegError:
             pass  # probe has warned of a broken end
-    alpha = hashlib.sha256(b"".join(transparency[pts] for pts in sorted(transparency))).hexdigest()
+    alpha = hashlib.sha256(b"".join(transparency[stamp] for stamp in sorted(transparency))).hexdigest()
     return _Packets(digests, frozenset(tiny), alpha)
 
 
