@@ -33,6 +33,7 @@ FAST = {
     "LIPSMITH_WEBHOOK_TIMEOUT": "2",
     "LIPSMITH_LEASE_SECONDS": "3",
     "LIPSMITH_MEASURE": "off",
+    "LIPSMITH_PREVIEWS": "off",
 }
 
 

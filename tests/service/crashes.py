@@ -24,6 +24,7 @@ import httpx
 from tests.service.conftest import Elsewhere, Server, until
 
 from lipsmith.client import Client, LipsmithApiError
+from lipsmith.service import previews
 
 DUBS_OF_EACH = 2
 LONGEST_BREATH_SECONDS = 6.0
@@ -153,7 +154,9 @@ def _orphans(server: Server) -> list[str]:
     root = server.data / "objects" / "objects"
     names = {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
     known = uploads | outputs
-    lost = [name for name in names if name not in known and name.rpartition("/")[0] not in made]
+    folders = made | {key.rpartition("/")[0] for key in outputs}
+    seen = {f"{folder}/{name}" for folder in folders for name in (previews.PROXY, previews.NOTE, previews.CURVES)}
+    lost = [name for name in names - known - seen if name.rpartition("/")[0] not in made]
     parts = server.data / "objects" / "parts"
     return lost + [str(path) for path in parts.rglob("*") if path.is_file()]
 

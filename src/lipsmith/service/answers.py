@@ -267,3 +267,49 @@ class Replayed(Shape):
 class Health(Shape):
     status: Literal["ok", "fail"]
     checks: dict[str, Literal["ok", "fail"]] | None = None
+
+
+class ShotRecord(Shape):
+    shot_id: int
+    label: str
+    project_id: int
+    project_name: str
+    shot_status: ShotWord
+    ai_training_status: TrainingWord
+    failure_reason: str | None
+    stage: str | None
+    progress: int
+    eta_seconds: float | None
+    frame_count: int | None
+    frame_rate: list[int]
+    constant_rate: bool
+    duration_seconds: float | None
+    size_bytes: int | None
+    created_at: str
+    takes: int
+    thumbnail_url: str | None
+
+
+class Preview(Shape):
+    """`url`: once it is ready."""
+
+    state: Literal["waiting", "ready", "failed"]
+    url: str | None = None
+    failure_reason: str | None = None
+
+
+class Previews(Shape):
+    dub: Preview
+    source: Preview
+    curves: dict[str, Any] | None
+
+
+class Playable(Shape):
+    url: str
+    duration_seconds: float | None
+
+
+class Waveform(Shape):
+    peaks: list[float]
+    seconds_each: float
+    duration_seconds: float

@@ -9,7 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
 from lipsmith import __version__
-from lipsmith.service import extras, files, generate, renders, shots, uploads
+from lipsmith.service import extras, files, generate, listing, media, page, renders, shots, uploads
 from lipsmith.service.context import Context
 from lipsmith.service.metrics import Metrics
 from lipsmith.service.refusals import NOT_FOUND, Refusal, unavailable
@@ -29,7 +29,7 @@ def make_app(context: Context) -> ASGIApp:
         redirect_slashes=False,
     )
     app.state.context, app.state.metrics = context, metrics
-    for module in (uploads, shots, generate, renders, files, extras):
+    for module in (uploads, shots, generate, renders, files, extras, listing, media, page):
         app.include_router(module.router)
     app.add_exception_handler(Refusal, _refusal)
     app.add_exception_handler(HTTPException, _http)

@@ -26,7 +26,8 @@ from lipsmith.service.context import Context
 from lipsmith.service.generate import create_job, find_job, require_usable
 from lipsmith.service.handling import Body, Here, Who, data, id_of, parse
 from lipsmith.service.openapi import document
-from lipsmith.service.refusals import Refusal
+from lipsmith.service.refusals import Problem as _Problem
+from lipsmith.service.refusals import as_problem as _as_problem
 from lipsmith.service.schemas import WebhookRequest
 from lipsmith.service.shots import find_shot
 from lipsmith.service.tables import (
@@ -48,14 +49,6 @@ router = APIRouter()
 _OLD_SECRET_HOURS = 24
 _ALIVE_SECONDS = 60.0
 _LOOK_SECONDS, _COMMENT_SECONDS = 0.5, 15.0
-
-
-class _Problem(Refusal):
-    """RFC 9457."""
-
-    def __init__(self, status: int, title: str) -> None:
-        super().__init__(status, {"type": "about:blank", "title": title, "status": status})
-        self.headers["content-type"] = "application/problem+json"
 
 
 @router.get("/api/health/live")
@@ -454,12 +447,3 @@ def replay(webhook_id: str, here: Here, who: Who) -> JSONResponse:
 
 def _job(session: Session, who: Any, text_id: str, *, lock: bool = False) -> Job:
     return _as_problem(find_job, session, who, text_id, lock=lock)
-
-
-def _as_problem(find: Any, *given: Any, **named: Any) -> Any:
-    """A refusal of /v1 in the words of /api."""
-    try:
-        return find(*given, **named)
-    except Refusal as refusal:
-        title = refusal.body.get("message") or str(refusal.body.get("detail", "refused"))
-        raise _Problem(refusal.status, title) from refusal

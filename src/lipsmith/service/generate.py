@@ -242,6 +242,7 @@ def options_of(wanted: RenderOptions, voices: list[dict[str, Any]], soundtrack: 
         "full_resolution": wanted.full_resolution,
         "loop_video": wanted.loop_video,
         "priority": wanted.priority,
+        "strength": wanted.strength,
     }
 
 

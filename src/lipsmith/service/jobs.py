@@ -15,8 +15,10 @@ if TYPE_CHECKING:
 
 QUEUE = "work"
 DELIVERIES = "deliveries"
+PREVIEWS = "previews"  # beside the work, so that a shot can be played while its actors are learnt
 APPLICATION_VERSION = "jobs-1"  # a constant, so that an upgrade strands no waiting job
 PROCESS_SHOT, RENDER, MEASURE = "process_shot", "render", "measure"
+PREVIEW_SHOT, PREVIEW_JOB = "preview_shot", "preview_job"
 INGEST, FETCH, DELIVER = "ingest", "fetch_upload", "deliver"
 SHOT_PRIORITY, JOB_PRIORITY, MEASURE_PRIORITY = 20, 50, 90  # lower goes first; a job's own priority is 1 to 99
 
@@ -65,6 +67,12 @@ class JobQueue:
 
     def measure(self, session: Session, job_id: int) -> None:
         self._add(session, QUEUE, MEASURE, f"measure-{job_id}", job_id, priority=MEASURE_PRIORITY)
+
+    def preview_shot(self, session: Session, shot_id: int) -> None:
+        self._add(session, PREVIEWS, PREVIEW_SHOT, f"preview-shot-{shot_id}", shot_id)
+
+    def preview_job(self, session: Session, job_id: int) -> None:
+        self._add(session, PREVIEWS, PREVIEW_JOB, f"preview-job-{job_id}", job_id)
 
     def ingest(self, session: Session, ingest_id: str) -> None:
         self._add(session, DELIVERIES, INGEST, f"ingest-{ingest_id}", ingest_id)

@@ -100,6 +100,15 @@ _CALLS: dict[tuple[str, str], Call] = {
     ("post", "/api/jobs/{generate_id}/cancel"): Call(202, a.JobStanding, also={409: a.Problem}),
     ("post", "/api/jobs/{generate_id}/retry"): Call(201, a.JobStanding, also={409: a.Problem}, idempotent=True),
     ("get", "/api/jobs/{generate_id}/quality"): Call(200, a.Quality),
+    ("get", "/api/shots"): Call(200, a.ShotRecord, listed=True, paged=True),
+    ("get", "/api/shots/{shot_id}"): Call(200, a.ShotRecord),
+    ("get", "/api/jobs"): Call(200, a.JobRecord, listed=True, paged=True),
+    ("get", "/api/shots/{shot_id}/media"): Call(200, a.Preview),
+    ("get", "/api/jobs/{generate_id}/media"): Call(200, a.Previews),
+    ("get", "/api/audio/{audio_id}/media"): Call(200, a.Playable),
+    ("get", "/api/shots/{shot_id}/peaks"): Call(200, a.Waveform),
+    ("get", "/api/jobs/{generate_id}/peaks"): Call(200, a.Waveform),
+    ("get", "/api/audio/{audio_id}/peaks"): Call(200, a.Waveform),
     ("delete", "/api/jobs/{generate_id}"): Call(204, None, also={409: a.Problem}),
     ("delete", "/api/shots/{shot_id}"): Call(204, None, also={409: a.Problem}),
     ("delete", "/api/audio/{audio_id}"): Call(204, None, also={409: a.Problem}),
@@ -114,6 +123,7 @@ _CALLS: dict[tuple[str, str], Call] = {
     ("get", "/api/webhook/deliveries"): Call(200, a.DeliveryRow, listed=True),
     ("post", "/api/webhook/deliveries/{webhook_id}/replay"): Call(202, a.Replayed, also={409: a.Problem}),
 }
+_NARROWING = {"/api/shots": ("project_id", "q"), "/api/jobs": ("shot_id",)}
 _V1_ERRORS: dict[int, type[BaseModel]] = {
     403: a.Forbidden,
     404: a.Detail,
@@ -136,7 +146,7 @@ def document(app: FastAPI) -> dict[str, Any]:
             "key": {"type": "apiKey", "in": "header", "name": "x-api-key"},
             "bearer": {"type": "http", "scheme": "bearer"},
         }
-        paths = {path: item for path, item in told["paths"].items() if not path.startswith("/files")}
+        paths = {path: item for path, item in told["paths"].items() if path.startswith(("/v1", "/api"))}
         told["paths"] = {path: _item(path, item) for path, item in paths.items()}
         app.openapi_schema = told
     return app.openapi_schema
@@ -189,6 +199,8 @@ def _parameters(call: Call, path: str, method: str) -> list[dict[str, Any]]:
     if call.idempotent:
         schema = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"}
         told.append({"in": "header", "name": "Idempotency-Key", "schema": schema})
+    for name in _NARROWING.get(path, ()):
+        told.append({"in": "query", "name": name, "schema": _id_schema(name) if name in _IDS else {"type": "string"}})
     if path == "/api/usage":
         moment = {"type": "string", "format": "date-time"}
         told += [{"in": "query", "name": name, "schema": moment} for name in ("from", "to")]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 FORBIDDEN = {"message": "Forbidden"}
 NOT_FOUND = {"detail": "Not Found"}
+T = TypeVar("T")
 
 
 class Refusal(Exception):
@@ -64,3 +66,20 @@ def invalid(*entries: dict[str, Any]) -> Refusal:
 def wrong(field: str, sentence: str, *, kind: str = "value_error", where: str = "body") -> Refusal:
     """422 about one field."""
     return invalid({"loc": [where, *field.split(".")], "msg": sentence, "type": kind})
+
+
+class Problem(Refusal):
+    """RFC 9457: what /api answers."""
+
+    def __init__(self, status: int, title: str) -> None:
+        super().__init__(status, {"type": "about:blank", "title": title, "status": status})
+        self.headers["content-type"] = "application/problem+json"
+
+
+def as_problem(find: Callable[..., T], *given: Any, **named: Any) -> T:
+    """A refusal of /v1 in the words of /api."""
+    try:
+        return find(*given, **named)
+    except Refusal as refusal:
+        title = refusal.body.get("message") or str(refusal.body.get("detail", "refused"))
+        raise Problem(refusal.status, title) from refusal

@@ -104,6 +104,7 @@ class RenderOptions(Request):
     full_resolution: StrictBool = True
     callback_url: Url | None = None
     priority: Annotated[StrictInt, Field(ge=1, le=99)] | None = None  # ours: lower goes first
+    strength: Annotated[float, Field(strict=True, ge=0, le=2)] = 1.0  # ours: how far the mouth moves; 1 is natural
 
 
 class GenerateRequest(RenderOptions):

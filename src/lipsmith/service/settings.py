@@ -53,6 +53,7 @@ class ServiceSettings:
     lease_seconds: float = 20.0  # a worker that is silent for longer has died
     worker_jobs: int = 1  # jobs at once in one worker
     measure: bool = True  # judge each finished dub: its figures under /api/jobs/{id}/quality
+    previews: bool = True  # make H.264 previews of shots and dubs, which the page plays
     retention_days: int = 0  # outputs older than this are deleted; 0: kept
 
     @property
@@ -114,6 +115,10 @@ def _one_of(*words: str) -> Callable[[str], str]:
     return read
 
 
+def _switch(text: str) -> bool:
+    return _one_of("on", "off")(text) == "on"
+
+
 def _rate(text: str) -> RateLimit | None:
     if text == "off":
         return None
@@ -151,6 +156,7 @@ _READERS: dict[str, Callable[[str], object]] = {
     "webhook_retry_delays": lambda text: tuple(_positive(part) for part in _list(text)),
     "lease_seconds": _positive,
     "worker_jobs": _whole,
-    "measure": lambda text: _one_of("on", "off")(text) == "on",
+    "measure": _switch,
+    "previews": _switch,
     "retention_days": _whole,
 }

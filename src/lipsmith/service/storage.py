@@ -58,12 +58,6 @@ class Storage:
             if place.name.removeprefix("work-") not in keep:
                 shutil.rmtree(place, ignore_errors=True)
 
-    def keep_only(self, prefix: str, key: str) -> None:
-        """Remove all objects below `prefix` but this one."""
-        for path in self.path(prefix).glob("*"):
-            if path != self.path(key):
-                path.unlink(missing_ok=True)
-
     def delete(self, key: str) -> None:
         """Remove an object and its part; gone already is fine."""
         for path in (self.path(key), self.part(key)):

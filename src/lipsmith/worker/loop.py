@@ -17,7 +17,7 @@ from dbos import DBOS, DBOSConfig
 from lipsmith.service import jobs
 from lipsmith.service.context import Context
 from lipsmith.service.retention import expire
-from lipsmith.worker import delivering, fetching, leases, renders, shots
+from lipsmith.worker import delivering, fetching, leases, looking, renders, shots
 from lipsmith.worker.child import Hands
 from lipsmith.worker.shots import Bench
 
@@ -42,11 +42,12 @@ def run(here: Context) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     DBOS(config=_config(here, bench.executor_id))
-    DBOS.listen_queues([jobs.QUEUE, jobs.DELIVERIES])
+    DBOS.listen_queues([jobs.QUEUE, jobs.PREVIEWS, jobs.DELIVERIES])
     _register(bench)
     leases.beat(here, bench.executor_id)  # before the launch, or this worker would be taken for dead
     DBOS.launch()
     _open_queue(jobs.QUEUE, here.settings.worker_jobs)
+    _open_queue(jobs.PREVIEWS, 1)
     _open_queue(jobs.DELIVERIES, _SIDE_JOBS)
     leases.recover(here)
     pulse = leases.Pulse(here, bench.executor_id)
@@ -124,6 +125,14 @@ def _register(bench: Bench) -> None:
     def measure(job_id: int) -> None:
         figures = step("measure", renders.measure, job_id)
         step("keep_measured", renders.keep_measured, job_id, figures)
+
+    @DBOS.workflow(name=jobs.PREVIEW_SHOT)
+    def preview_shot(shot_id: int) -> None:
+        step("preview", looking.preview_shot, shot_id)
+
+    @DBOS.workflow(name=jobs.PREVIEW_JOB)
+    def preview_job(job_id: int) -> None:
+        step("preview", looking.preview_job, job_id)
 
     @DBOS.workflow(name=jobs.INGEST)
     def ingest(ingest_id: str) -> None:

@@ -5,6 +5,7 @@ Every attempt writes an object of its own; the one whose step is recorded stays,
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from lipsmith.service import events
+from lipsmith.service import events, previews
 from lipsmith.service.context import Context
 from lipsmith.service.formats import extension, type_of
 from lipsmith.service.handling import file_url
@@ -56,7 +57,7 @@ def keep(bench: Bench, job_id: int, done: dict[str, Any] | None) -> bool:
     with transaction(here.engine) as session:
         job = session.get_one(Job, job_id, with_for_update=True)
         if done is None or job.status in JOB_ENDS:
-            here.storage.delete_below(f"{job.tenant_id}/job/{job.id}") if job.output_key is None else None
+            _drop_other_attempts(here, job)
             return False
         job.ended_at, job.stage, job.eta_seconds = now(), None, None
         if "failed" in done:
@@ -65,10 +66,20 @@ def keep(bench: Bench, job_id: int, done: dict[str, Any] | None) -> bool:
             return False
         _finish(here, job, done)
         events.job_ended(session, here.queue, job, _url(here, job))
+        if here.settings.previews:
+            here.queue.preview_job(session, job.id)
         if here.settings.measure:
             here.queue.measure(session, job.id)
-    here.storage.keep_only(f"{job.tenant_id}/job/{job.id}", done["key"])
+    _drop_other_attempts(here, job)
     return True
+
+
+def _drop_other_attempts(here: Context, job: Job) -> None:
+    """Outputs of attempts that were not recorded: their worker died between writing and saying so."""
+    kept = None if job.output_key is None else here.storage.path(job.output_key)
+    for path in here.storage.path(previews.prefix_of_job(job)).glob("*"):
+        if path.stem.isdecimal() and path != kept:
+            path.unlink(missing_ok=True)
 
 
 def measure(bench: Bench, job_id: int) -> dict[str, Any] | None:
@@ -93,8 +104,14 @@ def measure(bench: Bench, job_id: int) -> dict[str, Any] | None:
 def keep_measured(bench: Bench, job_id: int, figures: dict[str, Any] | None) -> None:
     if figures is None:
         return
+    storage, curves = bench.here.storage, figures.pop("curves")
     with transaction(bench.here.engine) as session:
         job = session.get_one(Job, job_id)
+        if job.deleted_at is not None:
+            return
+        draft = storage.workshop(bench.executor_id) / previews.CURVES
+        draft.write_text(json.dumps(curves))
+        storage.commit(draft, f"{previews.prefix_of_job(job)}/{previews.CURVES}")
         known = job.quality or {}
         job.quality = {**known, **figures, "warnings": [*known.get("warnings", []), *figures["warnings"]]}
 
@@ -140,6 +157,7 @@ def _given(session: Session, here: Context, job: Job) -> dict[str, Any] | None:
         "output_filename": job.output_filename,
         **{name: options[name] for name in ("start_frame", "maintain_expression", "language", "full_resolution")},
         "loop_video": options.get("loop_video", False),
+        "strength": options.get("strength", 1.0),
     }
 
 

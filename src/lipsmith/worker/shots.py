@@ -55,7 +55,7 @@ def prepare(bench: Bench, shot_id: int) -> dict[str, Any]:
         made = f"{shot.tenant_id}/made/{_digest(path)[:40]}-{MADE_VERSION}"
         _note_made(here, shot_id, made)
         given = {"shot": str(path)}
-        return {"made": made, **_kept(bench, f"{made}/prepared.json", "prepare", given, _watch(here, shot_id, 0))}
+        return {"made": made, **kept(bench, f"{made}/prepared.json", "prepare", given, _watch(here, shot_id, 0))}
     except TaskFailed as failure:
         return {"failed": _plain(failure, here, upload)}
     except (Unwanted, FileNotFoundError):
@@ -77,6 +77,8 @@ def keep_prepared(bench: Bench, shot_id: int, found: dict[str, Any]) -> bool:
             _cast(session, shot, found)
             shot.status, shot.training_status, shot.progress = "finished", "running", _PREPARED_SHARE
             events.shot_event(session, here.queue, shot, "PREPROCESSING_COMPLETE", "finished")
+            if here.settings.previews:
+                here.queue.preview_shot(session, shot.id)
         return shot.training_status == "running"
 
 
@@ -91,7 +93,7 @@ def train(bench: Bench, shot_id: int, found: dict[str, Any]) -> dict[str, Any]:
         "faces": [person["face"] for person in found["people"]],
     }
     try:
-        return _kept(bench, f"{made}/trained.json", "train", given, _watch(here, shot_id, _PREPARED_SHARE))
+        return kept(bench, f"{made}/trained.json", "train", given, _watch(here, shot_id, _PREPARED_SHARE))
     except TaskFailed as failure:
         return {"failed": _plain(failure, here, upload)}
     except Unwanted:
@@ -115,7 +117,7 @@ def keep_trained(bench: Bench, shot_id: int, learnt: dict[str, Any]) -> None:
             here.queue.render(session, job.id, priority_of(job))
 
 
-def _kept(bench: Bench, note_key: str, task: str, given: dict[str, Any], watcher: Watcher) -> dict[str, Any]:
+def kept(bench: Bench, note_key: str, task: str, given: dict[str, Any], watcher: Watcher) -> dict[str, Any]:
     """The task's result: as it was noted, or done now, its files committed, and then noted."""
     storage = bench.here.storage
     note = storage.path(note_key)

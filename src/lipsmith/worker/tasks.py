@@ -14,7 +14,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import av
 import langcodes
+import numpy as np
 
 from lipsmith import plugins
 from lipsmith.config import Settings
@@ -22,11 +24,13 @@ from lipsmith.engine import dub as story
 from lipsmith.engine import footage as footages
 from lipsmith.engine.faces.portrait import portrait
 from lipsmith.engine.faces.track import Nets, torch_device
+from lipsmith.engine.footage import Footage, Person
 from lipsmith.engine.media import mux
 from lipsmith.engine.media.encode import plan_video
 from lipsmith.engine.media.probe import first_picture, probe, require_video
 from lipsmith.engine.media.proxy import make_proxy
 from lipsmith.engine.media.spec import MediaSpec
+from lipsmith.engine.mouth import MOUTH
 from lipsmith.engine.progress import Progress
 from lipsmith.engine.quality.check import Verdict, check
 from lipsmith.errors import InputError, LipsmithError, UnsupportedVideo
@@ -43,7 +47,10 @@ _ENDS = {
     "train": {"train": 100},
     "render": {"prepare": 30, "train": 40, "motion": 45, "render": 95, "preview": 99},
     "measure": {"check": 100},
+    "preview": {"proxy": 100},
 }
+_CURVE_POINTS = 3000  # of a curve for a page: more than it has pixels
+_MOUTHS_PER_SECOND = 5
 
 
 class _Teller:
@@ -124,6 +131,7 @@ def render(given: dict[str, Any], settings: Settings, progress: Progress) -> dic
         loop_video=given["loop_video"],
         soundtrack=Path(given["soundtrack"]) if given["soundtrack"] else None,
         maintain_expression=given["maintain_expression"],
+        strength=given["strength"],
         language=_language(given["language"]),
         device=settings.device,
         threads=settings.threads,
@@ -148,6 +156,20 @@ def render(given: dict[str, Any], settings: Settings, progress: Progress) -> dic
     }
 
 
+def preview(given: dict[str, Any], settings: Settings, progress: Progress) -> dict[str, Any]:
+    """A file that browsers play, its shape, the times of its frames, and where the mouths are."""
+    source, out = Path(given["source"]), Path(given["folder"]) / given["file"]
+    made = make_proxy(source, out, threads=settings.threads, progress=progress)
+    seen = footages.load(Path(given["footage"]), source) if given["footage"] else None
+    return {
+        "width": made.width,
+        "height": made.height,
+        "frames": made.frames,
+        "frame_times": _frame_times(out),
+        "mouths": [] if seen is None else [_mouths(seen, person) for person in seen.people],
+    }
+
+
 def measure(given: dict[str, Any], settings: Settings, progress: Progress) -> dict[str, Any]:
     """What the judge says of a finished dub."""
     verdict = check(
@@ -158,7 +180,7 @@ def measure(given: dict[str, Any], settings: Settings, progress: Progress) -> di
         threads=settings.threads,
         progress=progress,
     )
-    return _figures(verdict)
+    return {**_figures(verdict), "curves": _curves(verdict)}
 
 
 def _voice(voice: dict[str, Any], shot: Path, folder: Path) -> Path:
@@ -185,6 +207,50 @@ def _figures(verdict: Verdict) -> dict[str, Any]:
         "differences": list(verdict.unexplained),
         "warnings": list(verdict.warnings),
     }
+
+
+def _curves(verdict: Verdict) -> dict[str, Any]:
+    """The inner-lip gap over time, in face widths, of each dubbed face: as filmed and as dubbed. None: no face."""
+    found = verdict.fidelity
+
+    def thinned(curve: np.ndarray) -> list[float | None]:
+        stride = max(1, -(-len(curve) // _CURVE_POINTS))
+        return [None if np.isnan(value) else round(float(value), 4) for value in curve[::stride]]
+
+    count = max((len(actor.opening_source) for actor in found.edited), default=0)
+    return {
+        "seconds_each": max(1, -(-count // _CURVE_POINTS)) / found.frame_rate,
+        "actors": [
+            {"face": a.actor, "source": thinned(a.opening_source), "dub": thinned(a.opening_dub)} for a in found.edited
+        ],
+    }
+
+
+def _frame_times(path: Path) -> dict[str, Any]:
+    """When frames appear: `first` and `each` where they are regular within a tenth of a frame, else `all`. Seconds."""
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        assert stream.time_base is not None
+        stamps = sorted(p.pts for p in container.demux(stream) if p.pts is not None and p.size)
+        times = (np.array(stamps, float) if stamps else np.zeros(1)) * float(stream.time_base)
+    each = float(times[-1] - times[0]) / (len(times) - 1) if len(times) > 1 else 0.04
+    regular = times[0] + each * np.arange(len(times))
+    if np.abs(times - regular).max() <= each / 10:
+        return {"first": round(float(times[0]), 6), "each": each}
+    return {"all": [round(float(t), 5) for t in times]}
+
+
+def _mouths(seen: Footage, person: Person) -> dict[str, Any]:
+    """Where a mouth is a few times a second: [seconds, x, y, face width], the last three as shares of the picture."""
+    track, video = person.track, seen.video
+    stride = max(1, round(float(video.frame_rate) / _MOUTHS_PER_SECOND))
+    middle = track.landmarks[::stride, MOUTH, :2].mean(1) / (video.width, video.height)
+    for _ in range(video.rotation_degrees // 90 % 4):  # upright, as it is shown
+        middle = np.stack([middle[:, 1], 1 - middle[:, 0]], 1)
+    upright = video.height if video.rotation_degrees % 180 else video.width
+    width = person.measured.placement.scale[::stride] / upright
+    rows = np.column_stack([seen.seconds[track.indices[::stride]], middle, width])
+    return {"face": person.actor, "at": rows.round(4).tolist()}
 
 
 def _tools(settings: Settings) -> tuple[WeightStore, Any]:
@@ -246,7 +312,7 @@ def _preview(out: Path, spec: MediaSpec, settings: Settings, progress: Progress)
     return small
 
 
-TASKS = {"prepare": prepare, "train": train, "render": render, "measure": measure}
+TASKS = {"prepare": prepare, "train": train, "render": render, "measure": measure, "preview": preview}
 
 
 def main() -> int:

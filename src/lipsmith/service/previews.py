@@ -1,0 +1,32 @@
+"""Where the things for looking at are kept: previews of shots and dubs, what a worker noted of them, curves.
+
+Below the shot's or the job's own prefix, so that deleting those deletes these.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from lipsmith.service.storage import Storage
+from lipsmith.service.tables import Job, Shot
+
+PROXY, NOTE, CURVES = "proxy.mp4", "preview.json", "curves.json"
+
+
+def prefix_of_shot(shot: Shot) -> str | None:
+    """None before the worker has begun."""
+    return shot.model_key
+
+
+def prefix_of_job(job: Job) -> str:
+    return f"{job.tenant_id}/job/{job.id}"
+
+
+def note(storage: Storage, key: str) -> dict[str, Any] | None:
+    """A JSON object of the store, or None where it is not there (yet)."""
+    try:
+        found: dict[str, Any] = json.loads(storage.path(key).read_text())
+    except FileNotFoundError:
+        return None
+    return found

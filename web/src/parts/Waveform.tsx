@@ -1,0 +1,96 @@
+// A sound as wavesurfer.js draws it from peaks that the server made; ranges can be drawn and moved on it.
+import { useEffect, useRef } from "react";
+import WaveSurfer from "wavesurfer.js";
+import RegionsPlugin from "wavesurfer.js/plugins/regions";
+import type { Peaks } from "../types";
+
+export type Range = [start: number, end: number];
+
+type Props = {
+  peaks: Peaks;
+  seconds: number; // of the whole axis; a shorter sound ends before it
+  ranges: Range[];
+  changed?: (ranges: Range[]) => void; // none: not to be changed
+  single?: boolean; // drawing a range replaces the one before
+  sought?: (seconds: number) => void;
+  label: string;
+  height?: number;
+};
+
+const nonce = document.querySelector<HTMLMetaElement>('meta[name="csp-nonce"]')?.content;
+const SHORTEST = 0.08; // seconds
+
+export function Waveform({ peaks, seconds, ranges, changed, single = false, sought, label, height = 72 }: Props) {
+  const place = useRef<HTMLDivElement>(null);
+  const regions = useRef<ReturnType<typeof RegionsPlugin.create> | null>(null);
+  const tell = useRef({ changed, sought, single });
+  tell.current = { changed, sought, single };
+  const drawn = useRef<string>("");
+  const editable = changed !== undefined;
+
+  useEffect(() => {
+    const style = getComputedStyle(place.current!);
+    const colour = (name: string) => style.getPropertyValue(name).trim();
+    const plugin = RegionsPlugin.create();
+    const surfer = WaveSurfer.create({
+      container: place.current!,
+      height,
+      peaks: [filled(peaks, seconds)],
+      duration: seconds,
+      waveColor: colour("--wave"),
+      progressColor: colour("--wave"),
+      cursorWidth: 0,
+      normalize: true,
+      hideScrollbar: true,
+      interact: true,
+      cspNonce: nonce,
+      plugins: [plugin],
+    });
+    regions.current = plugin;
+    drawn.current = "";
+    const report = () => {
+      const all = plugin.getRegions().map((region): Range => [round(region.start), round(region.end)]);
+      all.sort((a, b) => a[0] - b[0]);
+      drawn.current = JSON.stringify(all);
+      tell.current.changed?.(all);
+    };
+    surfer.on("interaction", (at: number) => tell.current.sought?.(at));
+    if (editable) plugin.enableDragSelection({ color: colour("--range") });
+    plugin.on("region-created", (region) => {
+      if (!editable || drawn.current === "drawing") return;
+      if (region.end - region.start < SHORTEST) {
+        region.remove();
+        return;
+      }
+      if (tell.current.single) plugin.getRegions().filter((other) => other !== region).forEach((other) => other.remove());
+      report();
+    });
+    plugin.on("region-updated", report);
+    return () => {
+      regions.current = null;
+      surfer.destroy();
+    };
+  }, [peaks, seconds, height, editable]);
+
+  useEffect(() => {
+    const plugin = regions.current;
+    const wanted = JSON.stringify(ranges);
+    if (!plugin || wanted === drawn.current) return;
+    drawn.current = "drawing";
+    plugin.clearRegions();
+    const color = getComputedStyle(place.current!).getPropertyValue("--range").trim();
+    for (const [start, end] of ranges) plugin.addRegion({ start, end, color, drag: editable, resize: editable });
+    drawn.current = wanted;
+  }, [ranges, peaks, seconds, editable]);
+
+  return <div ref={place} className="wave" role="img" aria-label={label} />;
+}
+
+function filled(peaks: Peaks, seconds: number): number[] {
+  const count = Math.max(1, Math.ceil(seconds / peaks.seconds_each));
+  return Array.from({ length: count }, (_, at) => peaks.peaks[at] ?? 0);
+}
+
+function round(seconds: number): number {
+  return Math.round(1000 * seconds) / 1000;
+}
