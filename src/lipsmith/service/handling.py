@@ -21,11 +21,12 @@ MOST_BODY_BYTES = 1024 * 1024
 Model = TypeVar("Model", bound=BaseModel)
 
 
-def context_of(request: Request) -> Context:
+async def context_of(request: Request) -> Context:
+    """Not `def`: that would be a trip to another thread."""
     return request.app.state.context
 
 
-def caller_of(request: Request) -> Caller:
+async def caller_of(request: Request) -> Caller:
     return request.scope["state"]["caller"]
 
 

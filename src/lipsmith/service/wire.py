@@ -10,14 +10,14 @@ import logging
 import re
 import time
 import uuid
-from typing import Any
 
 import anyio.to_thread
+from cachetools import TTLCache
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from lipsmith.service.auth import caller_of, key_of
+from lipsmith.service.auth import Caller, caller_of, key_of
 from lipsmith.service.context import Context
 from lipsmith.service.metrics import Metrics
 from lipsmith.service.refusals import Refusal, forbidden, unavailable
@@ -25,6 +25,7 @@ from lipsmith.service.refusals import Refusal, forbidden, unavailable
 log = logging.getLogger("lipsmith.service")
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_CALLERS, _CALLER_SECONDS = 10_000, 1.0  # a key is looked up once a second; a revoked one works no longer than that
 _OPEN = ("/api/health/", "/api/openapi.json")  # below /api, without a key
 
 
@@ -33,6 +34,7 @@ class Wire:
 
     def __init__(self, app: ASGIApp, context: Context, metrics: Metrics) -> None:
         self._app, self._context, self._metrics = app, context, metrics
+        self._callers: TTLCache[str, Caller] = TTLCache(_CALLERS, _CALLER_SECONDS)
         self._for_pages = CORSMiddleware(
             self._answer,
             allow_origins=context.settings.cors_origins,
@@ -79,16 +81,19 @@ class Wire:
             }
             log.info("request", extra={**facts, "milliseconds": round(1000 * seconds, 1)})
 
-    async def _caller(self, headers: dict[str, str]) -> Any:
+    async def _caller(self, headers: dict[str, str]) -> Caller:
         key = key_of(headers)
         if key is None:
             raise forbidden()
+        if (known := self._callers.get(key)) is not None:
+            return known
         try:
             caller = await anyio.to_thread.run_sync(caller_of, self._context.engine, key)
         except SQLAlchemyError as error:
             raise unavailable() from error
         if caller is None:
             raise forbidden()
+        self._callers[key] = caller
         return caller
 
 

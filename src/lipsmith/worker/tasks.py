@@ -38,7 +38,7 @@ from lipsmith.weights import WeightStore
 from lipsmith.worker.parent import die_with_parent
 
 Say = Callable[[dict[str, Any]], None]
-_NICE = 10  # the API and the codecs of others come first
+_NICE = 19  # the API and whatever else is interactive come first
 _PREVIEW_SHORTER_SIDE = 720
 _TELL_SECONDS = 0.4
 # Percent of the task at the end of each stage; a stage that is not named takes the task's own share.
@@ -317,7 +317,7 @@ TASKS = {"prepare": prepare, "train": train, "render": render, "measure": measur
 
 def main() -> int:
     die_with_parent(signal.SIGKILL)
-    os.nice(_NICE)
+    _step_back()
     lines = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # whatever libraries print is no message
 
@@ -331,6 +331,13 @@ def main() -> int:
     except LipsmithError as error:
         say({"code": error.code, "sentence": str(error)})
     return 0
+
+
+def _step_back() -> None:
+    """Take what processor time others leave, in long turns: an API call is not to wait for a frame."""
+    os.nice(_NICE)
+    if hasattr(os, "SCHED_BATCH"):
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
 if __name__ == "__main__":
