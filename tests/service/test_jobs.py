@@ -85,6 +85,10 @@ def test_the_quality_of_a_dub_is_measured(owner: httpx.Client, busy: Server, lea
     assert told["same_file"] is True
     assert told["differences"] == []
     assert told["sync_offset_ms"] is not None
+    metrics = owner.get("/api/metrics").text
+    assert 'lipsmith_jobs{status="finished"}' in metrics
+    assert 'lipsmith_stage_seconds{stage="render"}' in metrics
+    assert 'lipsmith_stage_failures{stage="prepare"} 0.0' in metrics
     usage = owner.get("/api/usage").json()["data"]
     assert usage["renders"] >= 1
     assert usage["storage_bytes"] > 0

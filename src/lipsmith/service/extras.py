@@ -37,6 +37,7 @@ from lipsmith.service.tables import (
     Lease,
     Project,
     Shot,
+    Stage,
     Tenant,
     Upload,
     now,
@@ -83,7 +84,8 @@ def openapi(request: Request) -> JSONResponse:
 def metrics(request: Request, here: Here) -> Response:
     with reading(here.engine) as session:
         counts = dict(session.execute(select(Job.status, func.count()).group_by(Job.status)).tuples().all())
-    return Response(request.app.state.metrics.text(counts), media_type="text/plain; version=0.0.4")
+        stages = session.scalars(select(Stage)).all()
+    return Response(request.app.state.metrics.text(counts, stages), media_type="text/plain; version=0.0.4")
 
 
 @router.get("/api/jobs/{generate_id}")

@@ -278,6 +278,16 @@ class Answer(Table):
     created_at: Mapped[datetime] = mapped_column(default=now)
 
 
+class Stage(Table):
+    """How often workers have done a stage, for how long, and how often it failed; since the first start."""
+
+    __tablename__ = "stages"
+    name: Mapped[str] = mapped_column(primary_key=True)
+    times: Mapped[int] = mapped_column(default=0)
+    seconds: Mapped[float] = mapped_column(default=0.0)
+    failures: Mapped[int] = mapped_column(default=0)
+
+
 class Lease(Table):
     """A worker's proof of life."""
 

@@ -17,6 +17,7 @@ from dbos import DBOS, DBOSConfig
 from lipsmith.service import jobs
 from lipsmith.service.context import Context
 from lipsmith.service.retention import expire
+from lipsmith.service.tables import Stage, transaction
 from lipsmith.worker import delivering, fetching, leases, looking, renders, shots
 from lipsmith.worker.child import Hands
 from lipsmith.worker.shots import Bench
@@ -25,6 +26,7 @@ log = logging.getLogger("lipsmith.worker")
 _POLL_SECONDS = 0.2
 _SIDE_JOBS = 16  # fetches and deliveries at once
 _EXPIRE_EVERY_SECONDS = 600.0
+_COUNTED = ("prepare", "train", "render", "measure", "preview", "ingest", "fetch", "deliver")
 # What a step's subject is called in the log.
 _OF = {
     **dict.fromkeys(("begin", "prepare", "keep_prepared", "train", "keep_trained"), "shot_id"),
@@ -95,9 +97,21 @@ def _told(name: str, work: Callable[..., Any]) -> Callable[..., Any]:
         failed = result.get("failed") if isinstance(result, dict) else None
         facts = {"step": name, _OF[name]: subject, "seconds": round(time.monotonic() - started, 3)}
         log.info("step", extra={**facts, **({"failed": failed} if failed else {})})
+        if name in _COUNTED:
+            _count(bench.here, name, facts["seconds"], failed is not None)
         return result
 
     return step
+
+
+def _count(here: Context, name: str, seconds: float, failed: bool) -> None:
+    """For the metrics: they are asked for at the API, the work is done here."""
+    with transaction(here.engine) as session:
+        row = session.get(Stage, name, with_for_update=True)
+        if row is None:
+            row = Stage(name=name, times=0, seconds=0.0, failures=0)
+            session.add(row)
+        row.times, row.seconds, row.failures = row.times + 1, row.seconds + seconds, row.failures + failed
 
 
 def _register(bench: Bench) -> None:

@@ -27,6 +27,14 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("tenant_id", "call", "key", name=op.f("pk_answers")),
     )
     op.create_table(
+        "stages",
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("times", sa.Integer(), nullable=False),
+        sa.Column("seconds", sa.Double(), nullable=False),
+        sa.Column("failures", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_stages")),
+    )
+    op.create_table(
         "leases",
         sa.Column("executor_id", sa.String(), nullable=False),
         sa.Column("beat", lipsmith.service.tables.Moment(timezone=True), nullable=False),
@@ -302,5 +310,6 @@ def downgrade() -> None:
     op.drop_table("deliveries")
     op.drop_table("tenants")
     op.drop_table("leases")
+    op.drop_table("stages")
     op.drop_table("answers")
     # ### end Alembic commands ###
