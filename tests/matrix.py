@@ -7,7 +7,7 @@ kept; `page` writes docs/formats.md of it all. `python -m tests.matrix` writes t
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -215,19 +215,19 @@ def fate(case: Case, folder: Path, voice: Voice) -> Fate:
     stamps = np.array([frame.pts for frame in decode.frames(spec)])
     plan = mux.plan_splice(spec, out, stamps, np.array(EDITED))
     excerpt = plan.excerpt if isinstance(plan, splice.SplicePlan) else None
-    frames = edited(decode.frames(spec, excerpt), require_video(spec).width)
+    frames = edited(decode.frames(spec, excerpt))
     report = mux.rewrite(spec, out, frames, [voice], splice=plan)
     copied = report.frames - report.frames_encoded
     verdict = files.check_files(source, out)
     return Fate(case, spec, copied, report.why_all_encoded, report.differences, verdict)
 
 
-def edited(frames: Iterable[Frame], width: int) -> Iterator[Frame]:
-    """A square of two frames is darkened, in the frame's own samples."""
+def edited(frames: Iterable[Frame], chosen: Container[int] = EDITED) -> Iterator[Frame]:
+    """A square of the chosen frames is darkened, in the frame's own samples."""
     box = Box(32, 32, 64, 64)
     matte = np.ones((32, 32), np.float32)
     for frame in frames:
-        if frame.index in EDITED:
+        if frame.index in chosen:
             color.write_codes(frame, box, color.read_codes(frame, box) // 2, matte)
         yield frame
 
