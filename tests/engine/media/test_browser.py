@@ -98,7 +98,9 @@ def test_chromium_plays_it_and_seeks_in_it(tmp_path: Path, make: Callable[[Path]
     index = gops.read(probe(out))
     starts = np.searchsorted(index.stamps, [index.pts[gop.first] for gop in index.gops]).tolist()
     edges = [edge for run in plan.runs for edge in (run.frames.start, run.frames.stop)]
-    frames = [number for at in [*starts, *edges, *sources.EDITED] for number in (at - 1, at, at + 1) if 0 <= number < 100]
+    frames = [
+        number for at in [*starts, *edges, *sources.EDITED] for number in (at - 1, at, at + 1) if 0 <= number < 100
+    ]
     told = watched(out, [(number + 0.5) / 25 for number in frames], tmp_path / "profile")
     assert "error" not in told, told
     assert told["played"] >= 95 and told["duration"] == pytest.approx(4.0, abs=0.1)
