@@ -7,7 +7,7 @@ kept; `page` writes docs/formats.md of it all. `python -m tests.matrix` writes t
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -30,6 +30,7 @@ QUIET = "log-level=error"
 BT601, BT709, BT2020 = (1, 6, 6, 6), (1, 1, 1, 1), (1, 9, 9, 1)
 PQ, HLG = (1, 9, 9, 16), (1, 9, 9, 18)
 MASTERING = "master-display=G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,1):max-cll=1000,400"
+MASTERING_264 = MASTERING.replace("master-display", "mastering-display").replace("max-cll", "cll")
 MASTERING_AV1 = (
     "mastering-display=G(0.265,0.69)B(0.15,0.06)R(0.68,0.32)WP(0.3127,0.329)L(1000.0,0.0001):content-light=1000,400"
 )
@@ -98,6 +99,20 @@ RATES = tuple(
         ("60", "60"),
     )
 )
+SD_INTERLACED = Look(
+    "mpeg2video", 720, 576, "yuv420p", frames=20, time_base=Fraction(1, 25), bit_rate=4_000_000, interlaced=True,
+    options={"bf": "0", "g": "10"},
+)  # fmt: skip
+HD_INTERLACED = Look(
+    "dnxhd", 1920, 1080, "yuv422p", frames=8, time_base=Fraction(1, 25), bit_rate=120_000_000, interlaced=True
+)
+XDCAM = Look(
+    "mpeg2video", 1920, 1080, "yuv422p", frames=13, time_base=Fraction(1, 25), bit_rate=20_000_000, interlaced=True,
+    options={"bf": "2", "g": "12"},
+)  # fmt: skip
+HDR_264 = x264(pix_fmt="yuv420p10le", color=PQ, options={"x264-params": MASTERING_264})
+DROPPING = {"tags": {"timecode": "01:00:00;00"}}
+ATTACHED = (("font.ttf", "application/x-truetype-font", bytes(500)), ("cover.png", "image/png", synthetic.cover()))
 UHD_8K = {"width": 7680, "height": 4320, "frames": 4, "bit_rate": 8_000_000}
 MANY = {"subtitles": ("a", "b"), "chapters": ((0, 0.5, "one"), (0.5, 1, "two"))}
 
@@ -188,11 +203,21 @@ CASES: tuple[Case, ...] = (
     Case("h264 odd size.mp4", x264(width=161, height=97, pix_fmt="yuv444p")),
     Case("h264 256x144.mp4", x264(width=256, height=144)),
     Case("h264 7680x4320.mp4", Look(**UHD_8K, options={"preset": "ultrafast", "g": "2"})),  # type: ignore[arg-type]
+    Case("h264 PQ with mastering display.mp4", HDR_264),
+    # Interlaced
+    Case("hevc interlaced.mp4", x265("interlace=tff")),
+    Case("prores interlaced.mov", prores(3, "yuv422p10le", height=128, interlaced=True), PCM),
+    Case("dnxhd interlaced.mxf", HD_INTERLACED, PCM),
+    Case("mpeg-2 interlaced.ts", SD_INTERLACED, (Track("mp2"),)),
+    Case("mpeg-2 4-2-2 interlaced, four mono tracks.mxf", XDCAM, 4 * (Track("pcm_s24le", "mono"),)),
     # Sound and other streams
     Case("two sounds, subtitles, chapters.mkv", x264(time_base=MS), (Track(), Track("libopus", language="fra")), MANY),
     Case("two sounds, subtitles, chapters.mov", x264(), (Track(), Track("aac", "mono", "spa")), MANY),
     Case("5.1 sound.mp4", x264(), (Track("aac", "5.1"),)),
     Case("no sound.mp4", x264(), ()),
+    Case("drop-frame timecode.mov", x264(frame_rate=RATES[1][1], time_base=NTSC), PCM, DROPPING),
+    Case("a font and a cover.mkv", x264(time_base=MS), (Track(),), {"attachments": ATTACHED}),
+    Case("fragmented.mp4", x264(), (Track(),), {"container_options": {"movflags": "frag_keyframe+empty_moov"}}),
 )  # fmt: skip
 
 
@@ -215,19 +240,19 @@ def fate(case: Case, folder: Path, voice: Voice) -> Fate:
     stamps = np.array([frame.pts for frame in decode.frames(spec)])
     plan = mux.plan_splice(spec, out, stamps, np.array(EDITED))
     excerpt = plan.excerpt if isinstance(plan, splice.SplicePlan) else None
-    frames = edited(decode.frames(spec, excerpt), require_video(spec).width)
+    frames = edited(decode.frames(spec, excerpt))
     report = mux.rewrite(spec, out, frames, [voice], splice=plan)
     copied = report.frames - report.frames_encoded
     verdict = files.check_files(source, out)
     return Fate(case, spec, copied, report.why_all_encoded, report.differences, verdict)
 
 
-def edited(frames: Iterable[Frame], width: int) -> Iterator[Frame]:
-    """A square of two frames is darkened, in the frame's own samples."""
+def edited(frames: Iterable[Frame], chosen: Container[int] = EDITED) -> Iterator[Frame]:
+    """A square of the chosen frames is darkened, in the frame's own samples."""
     box = Box(32, 32, 64, 64)
     matte = np.ones((32, 32), np.float32)
     for frame in frames:
-        if frame.index in EDITED:
+        if frame.index in chosen:
             color.write_codes(frame, box, color.read_codes(frame, box) // 2, matte)
         yield frame
 

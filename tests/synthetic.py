@@ -14,6 +14,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.codec.context import Flags
 
 SAMPLE_RATE = 48_000  # Hz, of every soundtrack made here
 # FFmpeg's MPEG encoders count their decoding times one frame early even where nothing is reordered.
@@ -38,6 +39,7 @@ class Look:
     rotation_degrees: int = 0
     codec_tag: str = ""
     pts: Sequence[int] | None = None  # in time_base; None: regular from 0
+    interlaced: bool = False  # for encoders that are told by a flag
 
 
 @dataclass(frozen=True)
@@ -59,13 +61,16 @@ def movie(
     tags: dict[str, str] | None = None,
     chapters: Sequence[tuple[float, float, str]] = (),
     container_options: dict[str, str] | None = None,
+    attachments: Sequence[tuple[str, str, bytes]] = (),  # name, kind, data
 ) -> Path:
-    """A video with these tracks, one-second subtitles (text) from 0 on, tags and chapters."""
+    """A video with these tracks, one-second subtitles (text) from 0 on, tags, chapters and attachments."""
     with av.open(str(path), "w", container_options=container_options or {}) as output:
         video = _video_stream(output, look)
         sounds = [_audio_stream(output, track) for track in tracks]
         captions = output.add_mux_stream("subrip" if path.suffix == ".mkv" else "mov_text") if subtitles else None
         output.metadata.update(tags or {})
+        for attachment in attachments:
+            output.add_attachment(*attachment)
         if chapters:
             output.set_chapters([_chapter(number, *chapter) for number, chapter in enumerate(chapters)])
         for picture in [*pictures(look), None]:
@@ -94,6 +99,15 @@ def pictures(look: Look) -> Iterable[av.VideoFrame]:
         picture.pts = look.pts[number] if look.pts is not None else round(number * step)
         picture.time_base = look.time_base
         yield picture
+
+
+def cover() -> bytes:
+    """A small PNG."""
+    context = av.CodecContext.create("png", "w")
+    assert isinstance(context, av.VideoCodecContext)
+    context.width, context.height, context.pix_fmt, context.time_base = 64, 64, "rgb24", Fraction(1, 25)
+    grey = av.VideoFrame.from_ndarray(np.full((64, 64, 3), 90, np.uint8), format="rgb24")
+    return b"".join(bytes(packet) for packet in context.encode(grey))
 
 
 def tone(seconds: float, hertz: float = 440.0, level: float = 0.3) -> np.ndarray:
@@ -140,6 +154,8 @@ def _video_stream(output: av.container.OutputContainer, look: Look) -> av.VideoS
     context.color_range, context.colorspace, context.color_primaries, context.color_trc = look.color
     context.sample_aspect_ratio = look.sample_aspect
     context.time_base = stream.time_base = look.time_base
+    if look.interlaced:
+        context.flags |= Flags.interlaced_dct | Flags.interlaced_me
     if look.rotation_degrees:
         stream.set_display_rotation(look.rotation_degrees)
     if look.codec_tag:

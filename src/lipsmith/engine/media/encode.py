@@ -42,6 +42,7 @@ _LEAST_BIT_RATE = 16_000  # bits per second: below it x264 sees none
 _OPENING = 2.5
 _FAST_ABOVE = 30e6  # pixels per second; 720p30 is 28e6, 1080p25 52e6
 _HUGE_ABOVE = 110e6  # beyond 1080p50
+_X264_HDR, _X265_HDR = ("mastering-display", "cll"), ("master-display", "max-cll")
 _LOSSLESS = ("ffv1", "utvideo", "huffyuv", "ffvhuff", "magicyuv", "v210", "rawvideo", "qtrle", "png")
 _ENCODERS = {
     "h264": "libx264",
@@ -242,18 +243,22 @@ class RunEncoders:
 
     def _options(self, rate_factor: float | None) -> dict[str, str]:
         crf = {} if rate_factor is None else {"crf": f"{rate_factor:.2f}"}
-        intra = (self.video.profile or "").endswith("Intra")
         if self.plan.encoder == "libx264":
-            keyint = 1 if intra else "infinite"
-            own = f"sps-id={self.parameter_id}:stitchable=1:keyint={keyint}"
+            kept = _without_zones(dict(self.plan.options).get("x264-params", ""))
+            keyint = "" if "keyint=1" in kept.split(":") else ":keyint=infinite"
+            own = f"{kept}:sps-id={self.parameter_id}:stitchable=1{keyint}".lstrip(":")
             depth = {"bf": str(3 * bool(self.reorder)), "b-pyramid": "normal" if self.reorder > 1 else "none"}
             return {"x264-params": own, "forced-idr": "1", "a53cc": "0", **depth, **crf}
         if self.plan.encoder == "libx265":
-            kept = re.sub(r"zones=[^:]*:?", "", dict(self.plan.options).get("x265-params", ""))
+            kept = _without_zones(dict(self.plan.options).get("x265-params", ""))
             frames = f"bframes={3 * bool(self.reorder)}:b-pyramid={int(self.reorder > 1)}"
             own = f"{frames}:keyint=-1:open-gop=0:info=0:repeat-headers=0"
             return {"x265-params": f"{kept}:{own}", "forced-idr": "1", "a53cc": "0", **crf}
         return {}
+
+
+def _without_zones(parameters: str) -> str:
+    return re.sub(r"zones=[^:]*:?", "", parameters)
 
 
 def _container_holds(container: str, encoder: str) -> bool:
@@ -287,14 +292,17 @@ def _options(encoder: str, same_codec: bool, video: VideoSpec, picture: av.Video
     opening = f"zones=0,{round(video.frame_rate)},b={_OPENING}"
     if encoder == "libx264":
         profile = _X264_PROFILES.get(video.profile or "") if same_codec else None
+        intra = ["keyint=1"] if (video.profile or "").endswith("Intra") else []
         return {
             "preset": "veryfast" if load > _FAST_ABOVE else "faster",
             "tune": "psnr",
-            "x264-params": f"{opening}:keyint=1" if (video.profile or "").endswith("Intra") else opening,
+            "x264-params": ":".join([opening, *intra, *_hdr_parameters(picture, _X264_HDR)]),
             **({"profile": profile} if profile else {}),
         }
     if encoder == "libx265":
-        parameters = ["log-level=error", opening, *_hdr_parameters(picture)]
+        parameters = ["log-level=error", opening, *_hdr_parameters(picture, _X265_HDR)]
+        if video.interlaced:  # each picture is a field
+            parameters.append("interlace=tff")
         if same_codec and video.level:
             parameters.append(f"level-idc={video.level / 30:g}")  # HEVC counts levels in thirtieths
         preset = "superfast" if load > _HUGE_ABOVE else "veryfast"
@@ -384,14 +392,14 @@ def _display_matrix(picture: av.VideoFrame) -> tuple[int, ...] | None:
     return None if data is None else struct.unpack("=9i", data[:36])
 
 
-def _hdr_parameters(picture: av.VideoFrame) -> Iterator[str]:
-    """x265's words for static HDR: chromaticities in units of 0.00002, luminance in 0.0001 cd/m2."""
+def _hdr_parameters(picture: av.VideoFrame, names: tuple[str, str]) -> Iterator[str]:
+    """x264's and x265's words for static HDR: chromaticities in units of 0.00002, luminance in 0.0001 cd/m2."""
     if values := _mastering(picture):
         rx, ry, gx, gy, bx, by, wx, wy = (round(value * 50_000) for value in values[:8])
         darkest, brightest = (round(value * 10_000) for value in values[8:])
-        yield f"master-display=G({gx},{gy})B({bx},{by})R({rx},{ry})WP({wx},{wy})L({brightest},{darkest})"
+        yield f"{names[0]}=G({gx},{gy})B({bx},{by})R({rx},{ry})WP({wx},{wy})L({brightest},{darkest})"
     if light := _side_data(picture, "CONTENT_LIGHT_LEVEL"):
-        yield "max-cll={},{}".format(*struct.unpack("=2I", light[:8]))
+        yield f"{names[1]}={{}},{{}}".format(*struct.unpack("=2I", light[:8]))
 
 
 def _hdr_parameters_av1(picture: av.VideoFrame) -> Iterator[str]:

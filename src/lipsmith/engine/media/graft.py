@@ -27,7 +27,7 @@ from lipsmith.engine.media.frame import Frame
 from lipsmith.engine.media.gops import Excerpt
 from lipsmith.engine.media.probe import open_input, video_stream
 from lipsmith.engine.media.probe import packets as demuxed
-from lipsmith.engine.media.quantiser import Budget
+from lipsmith.engine.media.quantiser import Budget, Matching, Sample
 from lipsmith.engine.media.spec import MediaSpec, VideoSpec
 from lipsmith.engine.media.splice import NotSpliceable, Run, SplicePlan
 from lipsmith.errors import BrokenMedia
@@ -70,7 +70,7 @@ class SplicedVideo:
         self._threads = threads
         self._encoders = RunEncoders.of(plan, video, stream, threads, splice.reorder)
         self._budget = Budget.of(splice.index, splice.replaced)
-        self._estimate: float | None = None  # of the source's quantiser, where its bitstream tells none
+        self._matching = Matching()
         self._units = _Units.of(stream, video, self._encoders) if video.codec in _WITH_UNITS else None
         self.stream = output.add_stream_from_template(stream, opaque=True)
         self.stream.time_base = video.time_base
@@ -149,21 +149,24 @@ class SplicedVideo:
     def _rate_factor(self, run: Run) -> float | None:
         if not self._encoders.by_rate_factor:
             return None
-        index, quantiser = self._splice.index, self._estimate
+        index, quantiser = self._splice.index, None
         if self._video.codec == "h264":
             quantiser = quantisers.read(self._source, index, run, self._threads)
-        if quantiser is None:
-            frames, octets = quantisers.sample(index, run)
-            matching = quantisers.estimate(octets, partial(self._trial, frames))
-            self._estimate = quantiser = self._budget.as_quantiser(matching)
-        return self._budget.rate_factor(quantiser)
+        sample = Sample.of(index, run)
+        trial = partial(quantisers.matching, sample.octets, partial(self._trial, sample, run.keyframes))
+        base, coarsest = self._matching.base(quantiser, trial)
+        return self._budget.rate_factor(base, at_most=coarsest)
 
-    def _trial(self, frames: range, rate_factor: float) -> int:
-        """Octets of the source's own pictures at this rate factor."""
-        context = self._encoders.open(1, len(frames), rate_factor)
-        excerpt = Excerpt(self._splice.index, (frames,))
-        pictures = decode.frames(self._source, excerpt, threads=self._threads)
-        return sum(packet.size for packet in _encode(context, pictures, frozenset(), {}))
+    def _trial(self, sample: Sample, keyframes: frozenset[int], rate_factor: float) -> int:
+        """Octets of the sample's own pictures at this rate factor."""
+        octets = 0
+        for frames in sample.frames:
+            context = self._encoders.open(1, len(frames), rate_factor)
+            pictures = decode.frames(self._source, Excerpt(self._splice.index, (frames,)), threads=self._threads)
+            times: dict[int, tuple[int, int]] = {}
+            packets = _encode(context, pictures, keyframes, times)
+            octets += sum(packet.size for packet in packets if times[packet.pts or 0][0] in sample.counted)
+        return octets
 
     def _of_run(self, run: Run, frames: Iterator[Frame]) -> Iterator[Frame]:
         for number in run.frames:

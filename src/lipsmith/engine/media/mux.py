@@ -68,6 +68,8 @@ _MP4_TAGS = {
     "grouping", "lyrics", "description", "synopsis", "show", "episode_id", "network", "keywords", "location",
     "creation_time", "timecode", "track", "disc", "hd_video", "media_type", "rating",
 }  # fmt: skip
+_COVER_KINDS = {"mjpeg": "image/jpeg", "png": "image/png"}
+_IN_MXF = {"pcm_s16le", "pcm_s24le"}
 _LARGEST_TIMESCALE = 2**31 - 1
 _PROGRESS_EVERY = 10  # frames
 
@@ -235,7 +237,11 @@ class _Copier:
         """
         if stream.type == "data" and _is_made_by_muxer(stream, self._source):
             return
-        if not _can_carry(stream, self._output.format.name):
+        muxer = self._output.format.name
+        if muxer == "matroska" and stream.disposition & Disposition.attached_pic:
+            self._attach_cover(stream)
+            return
+        if not _can_carry(stream, muxer):
             self.differences.append(
                 f"The {stream.type} stream {stream.index} ({codec_name(stream)}) cannot be carried over."
             )
@@ -246,6 +252,16 @@ class _Copier:
             target.disposition = stream.disposition & ~Disposition.default
         if stream.type != "attachment":  # those are written with the header
             self._targets[stream.index] = target
+
+    def _attach_cover(self, stream: Stream) -> None:
+        """Matroska keeps a cover as an attachment, which its demuxer shows as a picture stream."""
+        with open_input(Path(self._source.name)) as again:
+            cover = next((packet for packet in demuxed(again, again.streams[stream.index]) if packet.size), None)
+        tags = stream.metadata
+        kind = tags.get("mimetype") or _COVER_KINDS.get(codec_name(stream), "application/octet-stream")
+        name = tags.get("filename") or f"cover.{codec_name(stream)}"
+        attached = self._output.add_attachment(name, kind, b"" if cover is None else bytes(cover))
+        attached.metadata.update(_kept_tags(tags))
 
     def until(self, seconds: float | None) -> Iterator[av.Packet]:
         """Packets up to this time on the container's clock, or all that are left."""
@@ -411,6 +427,8 @@ def _can_carry(stream: Stream, muxer: str) -> bool:
     """Try it: a muxer that refuses a stream refuses the whole file."""
     if stream.type == "audio" and is_refused(codec_name(stream), muxer):
         return False
+    if muxer == "mxf":  # a trial without pictures fails always
+        return codec_name(stream) in _IN_MXF
     try:
         with av.open(io.BytesIO(), "w", format=muxer) as trial:
             trial.add_stream_from_template(stream, opaque=True)

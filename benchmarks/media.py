@@ -1,0 +1,309 @@
+"""What the file layer costs and keeps: time, bits, pixels outside the edit, memory, and a short range of a film.
+
+*Whole shots*: a small square of every frame is darkened, so that all pictures are encoded anew and the edit costs next
+to nothing. Time is that of planning and writing (decode, edit, encode, new sound, mux) as a ratio to plain decode +
+encode of the same frames at the same bit rate with the same encoder, preset and threads (bar 1.5). Luma outside the
+square is compared with the source's (bar 45 dB), beside what plain decode + encode gives at the source's own mean
+quantiser as its decoder tells it (H.264), and the bits of the pictures with the source's (bar 0.85-1.15).
+
+*A range*: two seconds out of ten minutes, by the media layer alone and by a whole dub with a trained actor, against
+5 s + 2 x decode + encode of the frames of those GOPs. *Memory*: peak of a process that writes a shot, and of one that
+writes it ten times as long. *Ring*: mean CIE76 difference of local averages just outside the lower face's outline,
+source against whole dub.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+from tests import matrix
+
+from benchmarks import clips, table, talker
+from benchmarks.speed import loop
+from lipsmith.engine.dub import DubOptions, VoiceFor, dub, train
+from lipsmith.engine.media import decode, gops, mux, quantiser, splice
+from lipsmith.engine.media.frame import Frame
+from lipsmith.engine.media.probe import probe, require_video
+from lipsmith.engine.media.soundtrack import Voice
+from lipsmith.engine.media.spec import MediaSpec
+
+WHOLE = (
+    "video/bill_cafe",
+    "video/mead_W015",
+    "video/latentsync_woman",
+    "video/opendubbing",
+    "video/speech_tips",
+    "video/hdtf_katiehill",
+    "video/obama_rally",
+    "video/vretalk_woman_red",
+    "video/man_outdoor",
+    "video/tcd_woman",
+    "hard/ai_avatar",
+    "hard/hdr10_hevc",
+    "hard/noisy_car",
+)
+RANGED, MINUTES = "video/bill_cafe", 10
+RINGS = ("video/mead_W015", "video/opendubbing", "video/hdtf_katiehill")
+VOICE = "en_librivox_dickens_104s.mp3"
+SQUARE = 32  # pixels; `matrix.edited` darkens [32, 64) x [32, 64)
+REACH = 8  # pixels around it that deblocking may touch
+
+
+def run() -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        whole = [table.said(_whole(_clip(prefix), folder)) for prefix in WHOLE]
+        spliced = [row for row in whole if row["ratio"]]
+        ranges = [table.said(row) for row in _ranges(folder)]
+        peaks = _peaks(folder)
+        rings = [table.said(_ring(_clip(prefix), folder)) for prefix in RINGS]
+    summary = {
+        "render / decode + encode, worst (bar 1.5)": max(_f(row, "ratio") for row in spliced),
+        "render / decode + encode, mean": table.mean(spliced, "ratio"),
+        "luma outside the edit, mean dB (bar 45)": table.mean(whole, "outside_db"),
+        "shots below 45 dB": sum(_f(row, "outside_db") < 45 for row in whole),
+        "outside less plain encode at the source's quantiser, worst dB (bar 0)": min(
+            _f(row, "outside_db") - _f(row, "plain_db") for row in whole if row["plain_db"]
+        ),
+        "bits of the pictures / source's, least and most (bar 0.85-1.15)": "{:.3f}-{:.3f}".format(
+            min(_f(row, "bits") for row in whole), max(_f(row, "bits") for row in whole)
+        ),
+        "2 s of 10 minutes, media layer, of the allowed time (bar 1)": _f(ranges[0], "of_allowed"),
+        "2 s of 10 minutes, rendering stage of a dub, of the allowed time (bar 1)": _f(ranges[1], "of_allowed"),
+        "2 s of 10 minutes, whole dub with a trained actor, s": _f(ranges[1], "all_seconds"),
+        "peak memory, ten times as long / once (bar 0.85-1.15)": peaks,
+        "dE on the ring, worst (bar 1)": max(_f(row, "delta_e") for row in rings),
+    }
+    table.report("media", [*whole, *ranges, *rings], summary)
+
+
+def _f(row: dict[str, object], key: str) -> float:
+    return float(row[key])  # type: ignore[arg-type]
+
+
+def _clip(prefix: str) -> Path:
+    part, _, start = prefix.partition("/")
+    return next(path for path in sorted((clips.folder() / part).iterdir()) if path.name.startswith(start))
+
+
+@dataclass(frozen=True)
+class _Written:
+    """One run of the media layer."""
+
+    seconds: float
+    encoder: str
+    options: dict[str, str]
+    why_all: str
+    encoded: int
+
+
+def _write(spec: MediaSpec, out: Path, stamps: np.ndarray, chosen: Iterable[int]) -> _Written:
+    start = time.monotonic()
+    wanted = frozenset(chosen)
+    plan = mux.plan_splice(spec, out, stamps, np.array(sorted(wanted)))
+    excerpt = plan.excerpt if isinstance(plan, splice.SplicePlan) else None
+    frames = matrix.edited(decode.frames(spec, excerpt), wanted)
+    report = mux.rewrite(spec, out, frames, [Voice(clips.voice(VOICE))], splice=plan)
+    words = [word.split("=", 1) for word in report.settings.split() if "=" in word]
+    options = {key: value for key, value in words if not key.endswith("params")}
+    return _Written(time.monotonic() - start, report.encoder, options, report.why_all_encoded, report.frames_encoded)
+
+
+def _stamps(spec: MediaSpec) -> np.ndarray:
+    return np.array([frame.pts for frame in decode.frames(spec)])
+
+
+def _plain(
+    spec: MediaSpec, written: _Written, bit_rate: int, frames: range | None = None, **given: str
+) -> tuple[float, bytes]:
+    """(seconds, stream) of decoding and encoding with the same encoder and nothing else."""
+    video = require_video(spec)
+    start = time.monotonic()
+    context = av.CodecContext.create(written.encoder, "w")
+    context.width, context.height, context.pix_fmt = video.width, video.height, video.pix_fmt
+    context.time_base, context.framerate, context.thread_count = video.time_base, video.frame_rate, 2
+    context.options = {**written.options, **given}
+    if written.encoder == "libx265":
+        context.options["x265-params"] = "log-level=error"
+    context.bit_rate = bit_rate
+    packets = []
+    excerpt = None if frames is None else gops.Excerpt(gops.read(spec), (frames,))
+    for frame in decode.frames(spec, excerpt):
+        frame.picture.pict_type = 0
+        packets += [bytes(packet) for packet in context.encode(frame.picture)]
+    packets += [bytes(packet) for packet in context.encode(None)]
+    return time.monotonic() - start, b"".join(packets)
+
+
+def _whole(path: Path, folder: Path) -> dict[str, object]:
+    spec = probe(path)
+    video = require_video(spec)
+    out = folder / f"out{path.suffix}"
+    stamps = _stamps(spec)
+    written = _write(spec, out, stamps, range(len(stamps)))
+    own = _own_quantiser(spec, stamps) if video.codec == "h264" else None
+    bits = require_video(probe(out)).bit_rate_from_content
+    plain_seconds, _ = _plain(spec, written, bits)
+    mean, worst = _outside(spec, decode.frames(probe(out)))
+    plain_db = 0.0
+    if own is not None:
+        exact = _plain(spec, written, 0, qp=f"{round(own)}")[1]
+        (folder / "plain.h264").write_bytes(exact)
+        plain_db = _outside(spec, _raw(folder / "plain.h264"))[0]
+    return {
+        "what": path.name[:34],
+        "codec": video.codec,
+        "size": f"{video.width}x{video.height}",
+        "frames": len(stamps),
+        "seconds": written.seconds,
+        "plain_seconds": plain_seconds,
+        "ratio": written.seconds / plain_seconds,
+        "outside_db": mean,
+        "worst_frame_db": worst,
+        "quantiser": own or "",
+        "plain_db": plain_db or "",
+        "bits": bits / video.bit_rate_from_content,
+        "why_all": written.why_all,
+    }
+
+
+def _own_quantiser(spec: MediaSpec, stamps: np.ndarray) -> float | None:
+    """Mean over all blocks of all pictures."""
+    want = decode.Want(options={"export_side_data": "venc_params"})
+    pictures = decode.pictures_of(spec, gops.read(spec), range(len(stamps)), want, 2)
+    known = [value for picture in pictures if (value := quantiser.mean(picture)) is not None]
+    return float(np.mean(known)) if known else None
+
+
+def _raw(path: Path) -> Iterator[Frame]:
+    with av.open(str(path)) as container:
+        for index, picture in enumerate(container.decode(video=0)):
+            yield Frame(index, index, container.streams.video[0].time_base or matrix.MS, picture)
+
+
+def _outside(spec: MediaSpec, others: Iterable[Frame]) -> tuple[float, float]:
+    """(PSNR of all luma outside the square, of the worst frame)."""
+    errors = []
+    full = (1 << require_video(spec).bit_depth) - 1
+    for one, other in zip(decode.frames(spec), others, strict=False):
+        x, y = (_luma(frame.picture) for frame in (one, other))
+        apart = np.square(x.astype(np.float32) - y)
+        apart[SQUARE - REACH : 2 * SQUARE + REACH, SQUARE - REACH : 2 * SQUARE + REACH] = 0
+        errors.append(float(apart.mean()) / full**2)
+    return tuple(-10 * math.log10(max(value, 1e-10)) for value in (float(np.mean(errors)), max(errors)))  # type: ignore[return-value]
+
+
+def _luma(picture: av.VideoFrame) -> np.ndarray:
+    plane = picture.planes[0]
+    kind = np.dtype(np.uint16 if picture.format.components[0].bits > 8 else np.uint8)
+    rows = np.frombuffer(plane, kind).reshape(-1, plane.line_size // kind.itemsize)
+    return rows[: plane.height, : plane.width]
+
+
+def _ranges(folder: Path) -> Iterator[dict[str, object]]:
+    short, long = _clip(RANGED), folder / "ten_minutes.mp4"
+    seconds = require_video(probe(short)).duration_seconds_from_content
+    loop(short, long, round(60 * MINUTES / seconds))
+    spec = probe(long)
+    index = gops.read(spec)
+    times = (index.stamps - index.stamps[0]) * float(require_video(spec).time_base)
+    chosen = np.flatnonzero((times >= 300) & (times < 302))
+    written = _write(spec, folder / "out.mp4", index.stamps, chosen.tolist())
+    touched = range(int(chosen[0]), int(chosen[0]) + written.encoded)
+    plain = _plain(spec, written, require_video(spec).bit_rate_from_content, touched)[0]
+    allowed = 5 + 2 * plain
+    facts = {"frames": written.encoded, "plain_seconds": plain, "allowed_seconds": allowed}
+    yield {
+        "what": "2 s of 10 min, media layer",
+        **facts,
+        "seconds": written.seconds,
+        "of_allowed": written.seconds / allowed,
+    }
+    actor = folder / "actor.lipsmith"
+    train(short, actor, store=talker.store())
+    start = time.monotonic()
+    options = DubOptions((VoiceFor(clips.voice(VOICE)),), ("300-302",))
+    result = dub(long, folder / "out.mp4", options, store=talker.store(), model=actor)
+    everything, render = time.monotonic() - start, result.stage_seconds["render"]
+    stages = {f"{stage}_seconds": spent for stage, spent in result.stage_seconds.items()}
+    yield {
+        "what": "2 s of 10 min, dub", **facts, "seconds": render, "of_allowed": render / allowed,
+        "all_seconds": everything, **stages,
+    }  # fmt: skip
+
+
+def _peaks(folder: Path) -> float:
+    """Peak memory of a fresh process that writes the shot ten times as long, over that of the shot itself."""
+    short, long = _clip(RANGED), folder / "long.mp4"
+    loop(short, long, 10)
+    return _peak(long, folder) / _peak(short, folder)
+
+
+def _peak(path: Path, folder: Path) -> float:
+    command = [sys.executable, "-m", "benchmarks.media", str(path), str(folder / "out.mp4")]
+    return float(
+        json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
+    )
+
+
+def _child(path: Path, out: Path) -> None:
+    spec = probe(path)
+    stamps = gops.read(spec).stamps
+    _write(spec, out, stamps, range(len(stamps)))
+    print(json.dumps(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss))
+
+
+def _ring(path: Path, folder: Path) -> dict[str, object]:
+    out = folder / f"out{path.suffix}"
+    dub(path, out, DubOptions((VoiceFor(clips.voice(VOICE)),)), store=talker.store())
+    track = talker.seen(path).people[0].track
+    outlines = dict(zip(track.indices.tolist(), track.landmarks[:, LOWER_FACE, :2], strict=True))
+    apart = [
+        _delta_e(decode.rgb(one), decode.rgb(other), outlines[one.index])
+        for one, other in zip(decode.frames(probe(path)), decode.frames(probe(out)), strict=True)
+        if one.index in outlines
+    ]
+    return {
+        "what": f"ring, {path.name[:28]}",
+        "frames": len(apart),
+        "delta_e": float(np.mean(apart)),
+        "worst": max(apart),
+    }
+
+
+# From one cheekbone along the jaw to the other (MediaPipe's mesh).
+LOWER_FACE = (234, 93, 132, 58, 172, 136, 150, 149, 176, 148, 152, 377, 400, 378, 379, 365, 397, 288, 361, 323, 454)
+
+
+def _delta_e(one: np.ndarray, other: np.ndarray, outline: np.ndarray) -> float:
+    """Mean CIE76 difference on a line around the jaw, of colours averaged over a tenth of the face's width."""
+    middle = outline.mean(0)
+    line = middle + 1.12 * (outline - middle)
+    width = float(np.linalg.norm(outline[0] - outline[-1]))
+    mask = np.zeros(one.shape[:2], np.uint8)
+    cv2.polylines(mask, [np.rint(line).astype(np.int32)], False, 1, max(round(0.06 * width), 1))
+    side = max(round(0.1 * width), 1)
+    labs = [
+        cv2.cvtColor(cv2.blur(picture, (side, side)).astype(np.float32) / 255, cv2.COLOR_RGB2Lab)
+        for picture in (one, other)
+    ]
+    return float(np.linalg.norm(labs[0] - labs[1], axis=2)[mask > 0].mean())
+
+
+if __name__ == "__main__":
+    if len(sys.argv) == 3:
+        _child(Path(sys.argv[1]), Path(sys.argv[2]))
+    else:
+        run()
