@@ -36,8 +36,8 @@ def page_folder() -> Path:
 
 @pytest.fixture(scope="session")
 def server(serve: Callable[..., Server], page_folder: Path) -> Server:  # noqa: F811
-    """With the judge at work, so that there are curves."""
-    return serve(measure="on")
+    """With previews, and with the judge at work, so that there are curves."""
+    return serve(measure="on", previews="on")
 
 
 @dataclass(frozen=True)

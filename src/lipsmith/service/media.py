@@ -87,10 +87,10 @@ def audio_media(audio_id: str, request: Request, here: Here, who: Who) -> JSONRe
 
 
 def _preview(prefix: str | None, request: Request, here: Context) -> dict[str, Any]:
-    """`state`: waiting, ready (then `url` and what the worker noted) or failed (then `failure_reason`)."""
+    """`state`: waiting, ready (then `url` and what the worker noted), failed (then `failure_reason`) or off."""
     noted = None if prefix is None else previews.note(here.storage, f"{prefix}/{previews.NOTE}")
     if noted is None:
-        return {"state": "waiting"}
+        return {"state": "waiting" if here.settings.previews else "off"}
     if "failed" in noted:
         return {"state": "failed", "failure_reason": noted["failed"]}
     permission = Permission("GET", f"{prefix}/{previews.PROXY}", _expires(), "video/mp4")

@@ -8,7 +8,7 @@ import { Figures } from "../parts/Figures";
 import { Actions } from "../parts/TakeRows";
 import { useResource } from "../resource";
 import { go, Link } from "../router";
-import { ENDS, type Quality, type Shot, type Take, type TakeMedia } from "../types";
+import { ENDS, type Preview, type Quality, type Shot, type Take, type TakeMedia } from "../types";
 
 const PREVIEW_MS = 1500;
 const MEASURE_MS = 4000;
@@ -86,7 +86,7 @@ function Result({ take }: { take: Take }) {
       {source?.state === "ready" && dub?.state === "ready" ? (
         <Compare source={source} dub={dub} curves={curves} takeId={id} shotId={take.shot_id} />
       ) : (
-        <p className="empty">{dub?.state === "failed" ? `No preview: ${dub.failure_reason}` : "The preview is being made; the file itself can be downloaded already."}</p>
+        <p className="empty">{why(dub, source)}</p>
       )}
       {quality.data && (
         <section aria-label="Figures">
@@ -96,6 +96,12 @@ function Result({ take }: { take: Take }) {
       )}
     </>
   );
+}
+
+function why(dub: Preview | null, source: Preview | null): string {
+  for (const one of [dub, source]) if (one?.state === "failed") return `No preview: ${one.failure_reason}`;
+  if (dub?.state === "off") return "This server makes no previews to play; the file itself can be downloaded.";
+  return "The preview is being made; the file itself can be downloaded already.";
 }
 
 function waiting(media: TakeMedia): boolean {
