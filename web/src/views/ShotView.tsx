@@ -33,7 +33,7 @@ function Inside({ shot, reload }: { shot: Shot; reload: () => void }) {
     rows.every((take) => ENDS.includes(take.status)) ? null : LOOK_MS,
   );
   const preview = useResource<Preview>(known ? `/api/shots/${id}/media` : null, (found) => (found.state === "waiting" ? PREVIEW_MS : null));
-  const standing = live ?? { status: "", progress: shot.progress, stage: shot.stage, eta_seconds: shot.eta_seconds };
+  const standing = live ?? { status: shot.shot_status, progress: shot.progress, stage: shot.stage, eta_seconds: shot.eta_seconds };
   return (
     <>
       <div className="row spread wrap">

@@ -72,8 +72,7 @@ function Result({ take }: { take: Take }) {
   const id = take.generate_id;
   const media = useResource<TakeMedia>(`/api/jobs/${id}/media`, (found) => {
     if (waiting(found)) return PREVIEW_MS;
-    const measuring = !found.curves && Date.now() - Date.parse(take.ended_at ?? "") < MEASURED_WITHIN_MS;
-    return measuring ? MEASURE_MS : null;
+    return !found.curves && soon(take) ? MEASURE_MS : null;
   });
   const quality = useResource<Quality>(`/api/jobs/${id}/quality`);
   const measured = Boolean(media.data?.curves);
@@ -92,6 +91,9 @@ function Result({ take }: { take: Take }) {
         <section aria-label="Figures">
           <h2>Figures</h2>
           <Figures quality={quality.data} />
+          {!measured && quality.data.sync_confidence === null && soon(take) && (
+            <p className="small muted">The judge is at work on the file; its figures and curves appear here.</p>
+          )}
         </section>
       )}
     </>
@@ -102,6 +104,10 @@ function why(dub: Preview | null, source: Preview | null): string {
   for (const one of [dub, source]) if (one?.state === "failed") return `No preview: ${one.failure_reason}`;
   if (dub?.state === "off") return "This server makes no previews to play; the file itself can be downloaded.";
   return "The preview is being made; the file itself can be downloaded already.";
+}
+
+function soon(take: Take): boolean {
+  return Date.now() - Date.parse(take.ended_at ?? "") < MEASURED_WITHIN_MS;
 }
 
 function waiting(media: TakeMedia): boolean {
