@@ -56,7 +56,10 @@ def job_media(generate_id: str, request: Request, here: Here, who: Who) -> JSONR
 def shot_peaks(shot_id: str, here: Here, who: Who) -> JSONResponse:
     with reading(here.engine) as session:
         shot = as_problem(find_shot, session, who, shot_id)
-    return _waveform(here, f"{previews.prefix_of_shot(shot)}/{previews.PROXY}")
+    prefix = previews.prefix_of_shot(shot)
+    if prefix is None:
+        raise Problem(404, "There is no sound to draw yet")
+    return _waveform(here, f"{prefix}/{previews.PROXY}")
 
 
 @router.get("/jobs/{generate_id}/peaks")
