@@ -60,7 +60,7 @@ export type FrameTimes = { first: number; each: number } | { all: number[] };
 export type Mouths = { face: number; at: [number, number, number, number][] };
 
 export type Preview =
-  | { state: "waiting" }
+  | { state: "waiting" | "off" }
   | { state: "failed"; failure_reason: string }
   | { state: "ready"; url: string; width: number; height: number; frames: number; frame_times: FrameTimes; mouths: Mouths[] };
 

@@ -291,9 +291,9 @@ class ShotRecord(Shape):
 
 
 class Preview(Shape):
-    """`url`: once it is ready."""
+    """`url`: once it is ready; off: this server makes none."""
 
-    state: Literal["waiting", "ready", "failed"]
+    state: Literal["waiting", "ready", "failed", "off"]
     url: str | None = None
     failure_reason: str | None = None
 

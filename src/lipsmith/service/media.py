@@ -56,7 +56,10 @@ def job_media(generate_id: str, request: Request, here: Here, who: Who) -> JSONR
 def shot_peaks(shot_id: str, here: Here, who: Who) -> JSONResponse:
     with reading(here.engine) as session:
         shot = as_problem(find_shot, session, who, shot_id)
-    return _waveform(here, f"{previews.prefix_of_shot(shot)}/{previews.PROXY}")
+    prefix = previews.prefix_of_shot(shot)
+    if prefix is None:
+        raise Problem(404, "There is no sound to draw yet")
+    return _waveform(here, f"{prefix}/{previews.PROXY}")
 
 
 @router.get("/jobs/{generate_id}/peaks")
@@ -87,10 +90,10 @@ def audio_media(audio_id: str, request: Request, here: Here, who: Who) -> JSONRe
 
 
 def _preview(prefix: str | None, request: Request, here: Context) -> dict[str, Any]:
-    """`state`: waiting, ready (then `url` and what the worker noted) or failed (then `failure_reason`)."""
+    """`state`: waiting, ready (then `url` and what the worker noted), failed (then `failure_reason`) or off."""
     noted = None if prefix is None else previews.note(here.storage, f"{prefix}/{previews.NOTE}")
     if noted is None:
-        return {"state": "waiting"}
+        return {"state": "waiting" if here.settings.previews else "off"}
     if "failed" in noted:
         return {"state": "failed", "failure_reason": noted["failed"]}
     permission = Permission("GET", f"{prefix}/{previews.PROXY}", _expires(), "video/mp4")

@@ -42,6 +42,7 @@ def render(bench: Bench, job_id: int) -> dict[str, Any] | None:
     try:
         done = bench.hands.run("render", {**given, "folder": str(folder)}, _watch(here, job_id, job.attempt))
         made = folder / done.pop("file")
+        done["warnings"] = [_in_their_names(warning, given["names"]) for warning in done["warnings"]]
         key = f"{job.tenant_id}/job/{job.id}/{job.attempt}{made.suffix}"
         here.storage.commit(made, key)
         return {**done, "key": key}
@@ -154,6 +155,7 @@ def _given(session: Session, here: Context, job: Job) -> dict[str, Any] | None:
         "voices": voices,
         "models": models,
         "soundtrack": path(options["soundtrack_audio_id"]),
+        "names": {Path(one.object_key).name: one.file_name for one in (upload, *sounds.values()) if one},
         "output_filename": job.output_filename,
         **{name: options[name] for name in ("start_frame", "maintain_expression", "language", "full_resolution")},
         "loop_video": options.get("loop_video", False),
@@ -211,6 +213,13 @@ def _watch(here: Context, job_id: int, attempt: int) -> Watcher:
             return session.scalar(select(Job.id).where(mine)) is not None
 
     return told
+
+
+def _in_their_names(sentence: str, names: dict[str, str]) -> str:
+    """The engine's sentence with the customer's file names instead of the store's."""
+    for stored, name in names.items():
+        sentence = sentence.replace(stored, name)
+    return sentence
 
 
 def _plain(failure: TaskFailed, given: dict[str, Any]) -> str:

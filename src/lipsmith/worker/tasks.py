@@ -161,9 +161,11 @@ def preview(given: dict[str, Any], settings: Settings, progress: Progress) -> di
     source, out = Path(given["source"]), Path(given["folder"]) / given["file"]
     made = make_proxy(source, out, threads=settings.threads, progress=progress)
     seen = footages.load(Path(given["footage"]), source) if given["footage"] else None
+    turned = require_video(probe(source)).rotation_degrees % 180 != 0
+    width, height = (made.height, made.width) if turned else (made.width, made.height)  # as it is shown
     return {
-        "width": made.width,
-        "height": made.height,
+        "width": width,
+        "height": height,
         "frames": made.frames,
         "frame_times": _frame_times(out),
         "mouths": [] if seen is None else [_mouths(seen, person) for person in seen.people],

@@ -271,9 +271,12 @@ function useKeys(keys: Keys): void {
   }, []);
 }
 
+const MOVES = ["ArrowLeft", "ArrowRight", "Home", "End"];
+
 // Keys that the focused control needs for itself.
 function typing(event: KeyboardEvent): boolean {
   const target = event.target as HTMLElement;
+  if (target.matches("input[type=range]")) return MOVES.includes(event.key);
   if (target.matches("input, textarea, select, audio, video[controls]")) return true;
   return event.key === " " && target.matches("button, a, summary");
 }

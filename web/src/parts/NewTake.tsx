@@ -1,5 +1,5 @@
 // What is to be said: a voice for each actor who speaks, where, and how; then generate.
-import { type FormEvent, useId, useState } from "react";
+import { type FormEvent, useId, useRef, useState } from "react";
 import { ApiError, call, local, onceOnly } from "../api";
 import { useResource } from "../resource";
 import { go } from "../router";
@@ -27,6 +27,7 @@ export function NewTake({ shot, actors, hasPreview, made }: Props) {
   const [name, setName] = useState<string | null>(null);
   const [error, setError] = useState<ApiError | null>(null);
   const [busy, setBusy] = useState(false);
+  const asked = useRef({ body: "", once: "" }); // the same request again is the same request, whatever became of the first
   const cast = actors ?? [{ actor_id: 0, actor_name: "the first actor", thumbnail_url: null }];
   const usable = voices.data?.filter((voice) => voice.upload_status === "completed") ?? [];
   const speaking = cast.filter((actor) => parts[actor.actor_id]?.audio_id);
@@ -47,10 +48,13 @@ export function NewTake({ shot, actors, hasPreview, made }: Props) {
     event.preventDefault();
     setBusy(true);
     setError(null);
+    const body = JSON.stringify(request);
+    if (asked.current.body !== body) asked.current = { body, once: onceOnly() };
     try {
       const { data } = await call<{ generate_id: number }>(request.path, {
-        method: "POST", json: request.body, headers: { "idempotency-key": onceOnly() },
+        method: "POST", json: request.body, headers: { "idempotency-key": asked.current.once },
       });
+      asked.current.body = "";
       made();
       go(`/takes/${data.generate_id}`);
     } catch (problem) {

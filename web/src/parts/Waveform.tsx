@@ -2,6 +2,8 @@
 import { useEffect, useRef } from "react";
 import WaveSurfer from "wavesurfer.js";
 import RegionsPlugin from "wavesurfer.js/plugins/regions";
+import { useSignal } from "../signal";
+import { theme } from "../theme";
 import type { Peaks } from "../types";
 
 export type Range = [start: number, end: number];
@@ -27,6 +29,7 @@ export function Waveform({ peaks, seconds, ranges, changed, single = false, soug
   tell.current = { changed, sought, single };
   const drawn = useRef<string>("");
   const editable = changed !== undefined;
+  const colours = useSignal(theme);
 
   useEffect(() => {
     const style = getComputedStyle(place.current!);
@@ -70,7 +73,7 @@ export function Waveform({ peaks, seconds, ranges, changed, single = false, soug
       regions.current = null;
       surfer.destroy();
     };
-  }, [peaks, seconds, height, editable]);
+  }, [peaks, seconds, height, editable, colours]);
 
   useEffect(() => {
     const plugin = regions.current;
@@ -81,7 +84,7 @@ export function Waveform({ peaks, seconds, ranges, changed, single = false, soug
     const color = getComputedStyle(place.current!).getPropertyValue("--range").trim();
     for (const [start, end] of ranges) plugin.addRegion({ start, end, color, drag: editable, resize: editable });
     drawn.current = wanted;
-  }, [ranges, peaks, seconds, editable]);
+  }, [ranges, peaks, seconds, height, editable, colours]);
 
   return <div ref={place} className="wave" role="img" aria-label={label} />;
 }

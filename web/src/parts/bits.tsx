@@ -64,7 +64,7 @@ export function Standings({ standing, label }: { standing: Standing; label: stri
     <div className="standing">
       <Bar percent={standing.progress} label={label} />
       <p className="small muted">
-        {stageName(standing.stage) || "Waiting for a worker"} · {standing.progress} %
+        {stageName(standing.stage) || (standing.status === "running" ? "Starting" : "Waiting for a worker")} · {standing.progress} %
         {standing.eta_seconds !== null && standing.stage !== null ? ` · ${left(standing.eta_seconds)}` : ""}
       </p>
     </div>

@@ -33,7 +33,7 @@ function Inside({ shot, reload }: { shot: Shot; reload: () => void }) {
     rows.every((take) => ENDS.includes(take.status)) ? null : LOOK_MS,
   );
   const preview = useResource<Preview>(known ? `/api/shots/${id}/media` : null, (found) => (found.state === "waiting" ? PREVIEW_MS : null));
-  const standing = live ?? { status: "", progress: shot.progress, stage: shot.stage, eta_seconds: shot.eta_seconds };
+  const standing = live ?? { status: shot.shot_status, progress: shot.progress, stage: shot.stage, eta_seconds: shot.eta_seconds };
   return (
     <>
       <div className="row spread wrap">
@@ -102,6 +102,7 @@ function Player({ preview, waiting }: { preview: Preview | null; waiting: boolea
   if (preview?.state === "ready" && first === null) setFirst(local(preview.url));
   if (first) return <video className="player" src={first} controls playsInline aria-label="The shot as filmed" />;
   if (preview?.state === "failed") return <p className="empty">No preview: {preview.failure_reason}</p>;
+  if (preview?.state === "off") return <p className="empty">This server makes no previews to play.</p>;
   return <p className="empty">{waiting ? "A preview to play is being made…" : "The preview appears once the shot has been watched."}</p>;
 }
 

@@ -109,7 +109,7 @@ function Card({ shot, gone }: { shot: Shot; gone: () => void }) {
         </div>
         <p className="small muted cut">{shot.project_name}</p>
         {working ? (
-          <Standings standing={{ status: "", progress: shot.progress, stage: shot.stage, eta_seconds: shot.eta_seconds }} label={`Progress of ${shot.label}`} />
+          <Standings standing={{ status: shot.shot_status, progress: shot.progress, stage: shot.stage, eta_seconds: shot.eta_seconds }} label={`Progress of ${shot.label}`} />
         ) : (
           <p className="small muted">{facts(shot)}</p>
         )}

@@ -8,7 +8,7 @@ import { Figures } from "../parts/Figures";
 import { Actions } from "../parts/TakeRows";
 import { useResource } from "../resource";
 import { go, Link } from "../router";
-import { ENDS, type Quality, type Shot, type Take, type TakeMedia } from "../types";
+import { ENDS, type Preview, type Quality, type Shot, type Take, type TakeMedia } from "../types";
 
 const PREVIEW_MS = 1500;
 const MEASURE_MS = 4000;
@@ -72,8 +72,7 @@ function Result({ take }: { take: Take }) {
   const id = take.generate_id;
   const media = useResource<TakeMedia>(`/api/jobs/${id}/media`, (found) => {
     if (waiting(found)) return PREVIEW_MS;
-    const measuring = !found.curves && Date.now() - Date.parse(take.ended_at ?? "") < MEASURED_WITHIN_MS;
-    return measuring ? MEASURE_MS : null;
+    return !found.curves && soon(take) ? MEASURE_MS : null;
   });
   const quality = useResource<Quality>(`/api/jobs/${id}/quality`);
   const measured = Boolean(media.data?.curves);
@@ -86,16 +85,29 @@ function Result({ take }: { take: Take }) {
       {source?.state === "ready" && dub?.state === "ready" ? (
         <Compare source={source} dub={dub} curves={curves} takeId={id} shotId={take.shot_id} />
       ) : (
-        <p className="empty">{dub?.state === "failed" ? `No preview: ${dub.failure_reason}` : "The preview is being made; the file itself can be downloaded already."}</p>
+        <p className="empty">{why(dub, source)}</p>
       )}
       {quality.data && (
         <section aria-label="Figures">
           <h2>Figures</h2>
           <Figures quality={quality.data} />
+          {!measured && quality.data.sync_confidence === null && soon(take) && (
+            <p className="small muted">The judge is at work on the file; its figures and curves appear here.</p>
+          )}
         </section>
       )}
     </>
   );
+}
+
+function why(dub: Preview | null, source: Preview | null): string {
+  for (const one of [dub, source]) if (one?.state === "failed") return `No preview: ${one.failure_reason}`;
+  if (dub?.state === "off") return "This server makes no previews to play; the file itself can be downloaded.";
+  return "The preview is being made; the file itself can be downloaded already.";
+}
+
+function soon(take: Take): boolean {
+  return Date.now() - Date.parse(take.ended_at ?? "") < MEASURED_WITHIN_MS;
 }
 
 function waiting(media: TakeMedia): boolean {
