@@ -133,7 +133,7 @@ def test_13_an_unknown_render_is_404(api: httpx.Client, path: str) -> None:
 
 
 def test_13_lack_of_credit(serve: Callable[..., Server], material: Material) -> None:
-    server = serve("--no-worker", ready=False, quota_minutes="0.06")
+    server = serve("--no-worker", ready=False, quota_minutes="0.05")
     with server.caller() as api:
         shot = bring(api, "video", material.video, "video/mp4")
         voice = bring(api, "audio", material.voice, "audio/wav")

@@ -220,7 +220,7 @@ def test_a_translation_plug_in(server: Server, api: httpx.Client, ready: Ready, 
     package.mkdir()
     package.joinpath("METADATA").write_text("Metadata-Version: 2.1\nName: shouting\nVersion: 1\n")
     package.joinpath("entry_points.txt").write_text("[lipsmith.translators]\nshouting = shouting:translate\n")
-    voice = next(path for path in server.data.rglob("1/audio/*"))
+    voice = next(server.data.rglob(ready.audio_id))
     tmp_path.joinpath("shouting.py").write_text(
         "import shutil\n"
         "def translate(shot, voice, source_language, target_language):\n"

@@ -15,6 +15,7 @@ import anyio.to_thread
 from cachetools import TTLCache
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lipsmith.service.auth import Caller, caller_of, key_of
@@ -66,8 +67,10 @@ class Wire:
             await self._app(scope, receive, answer.send)
         except Refusal as refusal:
             await answer.refuse(refusal)
+        except ClientDisconnect:
+            pass  # there is nobody left to answer
         except Exception:
-            log.exception("unexpected", extra={"request_id": request_id, "path": path})
+            log.exception("unexpected", extra={"request_id": request_id, "path": _public(path)})
             if not answer.started:
                 await answer.refuse(Refusal(500, {"detail": "Internal Server Error"}))
         finally:
