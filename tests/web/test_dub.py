@@ -65,19 +65,23 @@ def test_arrows_step_both_by_one_frame(visit: Visit, server: Server) -> None:
     met(page, "document.querySelector('.stage').dataset.frame === '7'")
 
 
-def test_both_play_together_and_stop_on_the_same_frame(visit: Visit, server: Server) -> None:
-    """Measured by what the browser says of the videos; the machine may be busy, so nine tenths of the time."""
+def test_pushed_apart_they_find_together_and_stop_on_the_same_frame(visit: Visit, server: Server) -> None:
+    """By what the browser says of the videos. The median, for the machine may be busy; docs/page.md has the figures."""
     page = _compare(visit, server)
+    page.get_by_label("Pace").select_option("0.5")  # the shot is short
     page.evaluate("""() => { window.apart = []; const look = () => {
         const [a, b] = videos; if (!a.paused && !b.paused) apart.push(Math.abs(a.currentTime - b.currentTime));
         requestAnimationFrame(look); }; look(); }""")
     page.keyboard.press("Space")
-    page.wait_for_timeout(1500)
+    page.wait_for_timeout(600)
+    page.evaluate("() => { videos[0].currentTime += 0.3; }")
+    page.wait_for_timeout(1400)
+    page.evaluate("window.apart = []")
+    page.wait_for_timeout(800)
+    apart = sorted(page.evaluate("apart"))
     page.keyboard.press("Space")
     met(page, "videos.every((video) => video.paused && !video.seeking)")
-    apart = sorted(page.evaluate("apart"))
-    assert len(apart) > 15
-    assert apart[int(0.9 * len(apart))] <= EACH, apart
+    assert len(apart) > 5 and apart[len(apart) // 2] <= EACH, apart
     assert page.evaluate("Math.abs(videos[0].currentTime - videos[1].currentTime)") < 0.001
 
 

@@ -6,7 +6,8 @@ import type { FrameClock } from "./clock";
 
 const HOLD_EVERY_MS = 30;
 const PULL_SECONDS = 0.1; // a difference is made good within about this time
-const MOST_PULL = 0.9; // of the pace: nobody hears the one that is pulled
+const MOST_FASTER = 0.9; // than the pace: nobody hears the one that is pulled
+const SLOWEST = 0.1; // browsers refuse less than a sixteenth
 const SEEK_BEYOND_SECONDS = 0.5;
 const PULL_BEYOND_SECONDS = 0.008; // each change of pace may itself cost a few milliseconds: not for less
 const CLOSE_ENOUGH_SECONDS = 0.002;
@@ -127,8 +128,8 @@ export class Pair {
     } else if (Math.abs(apart) < (this.other.playbackRate === this.pace ? PULL_BEYOND_SECONDS : CLOSE_ENOUGH_SECONDS)) {
       this.other.playbackRate = this.pace;
     } else {
-      const pull = Math.min(Math.max(-apart / PULL_SECONDS, -MOST_PULL), MOST_PULL);
-      this.other.playbackRate = this.pace * (1 + pull);
+      const wanted = this.pace - apart / PULL_SECONDS;
+      this.other.playbackRate = Math.min(Math.max(wanted, SLOWEST), this.pace + MOST_FASTER);
     }
   }
 
