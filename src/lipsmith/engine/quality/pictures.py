@@ -96,7 +96,7 @@ def _packets(spec: MediaSpec, base: Fraction) -> _Packets:
     digests: dict[int, bytes] = {}
     transparency: dict[int, bytes] = {}
     tiny: set[int] = set()
-    blocks = video.width * video.height // 256 if video.codec in _BIT_PER_BLOCK else 0
+    blocks = -(-video.width // 16) * -(-video.height // 16) if video.codec in _BIT_PER_BLOCK else 0
     least = _LEAST_OCTETS + blocks // 8
     with open_input(spec.path) as container:
         packets = demuxed(container, video_stream(container, video.stream_index))
