@@ -12,8 +12,9 @@ three quarters into it, the bits that the source spent on them. A trial's own ke
 lay B-frames and quiet areas above the CRF). Where the matching one is finer, since the source's encoder was the less
 thrifty, it is taken; where it is coarser, up to `_MARGIN` is given up. HEVC has only the matching one. What the budget
 leaves makes it finer, down to `_FINE_ENOUGH`, where luma outside the edit reaches 45 dB and more. The budget is the
-file's own size, and `_SURPLUS` of what is copied: a short edit in a long file may take all it needs. Whole shots took
-0.83-1.14 of the source's bits (13 clips of the benchmark, up to 1.28 on others): a source that a slower preset made cannot be met in both quantiser and bits.
+file's own size, and `_SURPLUS` of what is copied: a short edit in a long file may take all it needs. Whole shots
+took 0.83-1.14 of the source's bits (13 clips of the benchmark), up to 1.28 elsewhere: a source that a slower preset
+made cannot be met in both quantiser and bits.
 """
 
 from __future__ import annotations
