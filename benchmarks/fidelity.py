@@ -8,6 +8,7 @@ compares streams, tags, time stamps, packets and samples; it knows nothing of th
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -29,8 +30,12 @@ def run() -> None:
     paths = [path for part in ("video", "hard") for path in sorted((clips.folder() / part).iterdir())]
     with tempfile.TemporaryDirectory() as folder:
         rows = [table.said(_row(path, Path(folder))) for path in paths if path.suffix in SUFFIXES]
+    table.report("fidelity", rows, summary(rows))
+
+
+def summary(rows: Sequence[table.Row]) -> dict[str, object]:
     compared = [row for row in rows if "unexplained" in row]
-    summary = {
+    return {
         "files": len(rows),
         "dubbed and compared": sum(row["how"] == "dub" for row in compared),
         "nobody to dub, a square edited instead": sum(row["how"] == "square" for row in compared),
@@ -39,7 +44,6 @@ def run() -> None:
         "pictures that drift although their packets are the source's (bar 0)": sum(int(r["drifted"]) for r in compared),  # type: ignore[call-overload]
         "packets that were to be copied and are not identical (bar 0)": sum(int(r["astray"]) for r in compared),  # type: ignore[call-overload]
     }
-    table.report("fidelity", rows, summary)
 
 
 def _row(path: Path, folder: Path) -> dict[str, object]:

@@ -55,8 +55,8 @@ WHOLE = (
     "hard/noisy_car",
 )
 RANGED, MINUTES = "video/bill_cafe", 10
-RINGS = ("video/mead_W015", "video/opendubbing", "video/hdtf_katiehill")
-VOICE = "en_librivox_dickens_104s.mp3"
+RINGS = ("video/mead_W015", "video/hdtf_katiehill")
+VOICE = "en_vretalk1_5s.wav"
 SQUARE = 32  # pixels; `matrix.edited` darkens [32, 64) x [32, 64)
 REACH = 8  # pixels around it that deblocking may touch
 

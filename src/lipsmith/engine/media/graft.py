@@ -154,7 +154,7 @@ class SplicedVideo:
             quantiser = quantisers.read(self._source, index, run, self._threads)
         sample = Sample.of(index, run)
         trial = partial(quantisers.matching, sample.octets, partial(self._trial, sample, run.keyframes))
-        base, coarsest = self._matching.base(quantiser, trial)
+        base, coarsest = self._matching.base(quantiser, self._budget.steps, trial)
         return self._budget.rate_factor(base, at_most=coarsest)
 
     def _trial(self, sample: Sample, keyframes: frozenset[int], rate_factor: float) -> int:

@@ -12,8 +12,9 @@ three quarters into it, the bits that the source spent on them. A trial's own ke
 lay B-frames and quiet areas above the CRF). Where the matching one is finer, since the source's encoder was the less
 thrifty, it is taken; where it is coarser, up to `_MARGIN` is given up. HEVC has only the matching one. What the budget
 leaves makes it finer, down to `_FINE_ENOUGH`, where luma outside the edit reaches 45 dB and more. The budget is the
-file's own size, and `_SURPLUS` of what is copied: a short edit in a long file may take all it needs. Whole shots took
-0.83-1.28 of the source's bits (22 clips): a source that a slower preset made cannot be met in both quantiser and bits.
+file's own size, and `_SURPLUS` of what is copied: a short edit in a long file may take all it needs. Whole shots
+took 0.83-1.14 of the source's bits (13 clips of the benchmark), up to 1.28 elsewhere: a source that a slower preset
+made cannot be met in both quantiser and bits.
 """
 
 from __future__ import annotations
@@ -63,14 +64,19 @@ class Budget:
     def of(cls, index: PacketIndex, replaced: np.ndarray) -> Budget:
         return cls(int(index.octets.sum()), int(index.octets[replaced].sum()))
 
-    def rate_factor(self, base: float, *, at_most: float) -> float:
-        """The CRF for the next run: finer than `base` as the budget allows; `at_most`: never coarser than that."""
+    @property
+    def steps(self) -> float:
+        """By how much the next run may be finer than matching."""
         spare = _SURPLUS * (self.total - self.to_replace)
         ratio = min(1 + spare / max(self.to_replace, 1), _LARGEST_RATIO)
         finer = _PER_DOUBLING * math.log2(ratio)
         if self.replaced:
             finer += _REACTION * _PER_DOUBLING * math.log2(ratio * self.replaced / max(self.spent, 1))
-        return float(np.clip(min(at_most, max(base - finer, min(base, _FINE_ENOUGH))), *_RANGE))
+        return finer
+
+    def rate_factor(self, base: float, *, at_most: float) -> float:
+        """The CRF for the next run: finer than `base` as the budget allows; `at_most`: never coarser than that."""
+        return float(np.clip(min(at_most, max(base - self.steps, min(base, _FINE_ENOUGH))), *_RANGE))
 
     def account(self, replaced: int, spent: int) -> None:
         self.replaced += replaced
@@ -84,13 +90,15 @@ class Matching:
     finer: float | None = None  # by how much the matching one lies below what the quantiser of the first run says
     alone: float | None = None  # the matching one, where the bitstream tells no quantiser
 
-    def base(self, quantiser: float | None, trial: Callable[[float], float]) -> tuple[float, float]:
-        """(rate factor of a run, the coarsest allowed). `trial`: how matching differs from a guess, see `matching`."""
+    def base(self, quantiser: float | None, steps: float, trial: Callable[[float], float]) -> tuple[float, float]:
+        """(rate factor of a run, the coarsest allowed). `steps`: of the budget; `trial`: `matching` from a guess on."""
         if quantiser is None:
             if self.alone is None:
                 self.alone = trial(_FIRST_TRIAL)
             return self.alone, self.alone + _LOOSER
         equal = quantiser - _FINER
+        if equal - steps <= _FINE_ENOUGH:  # there is room enough for all it may take
+            return equal, equal
         if self.finer is None:
             self.finer = max(equal - trial(equal), -_MARGIN)
         return equal - self.finer, equal - min(self.finer, 0.0)

@@ -35,6 +35,7 @@ _BESIDE = {
 }
 _ALPHA: Literal["matroska_block_additional"] = "matroska_block_additional"
 _LEAST_OCTETS = 16  # a packet that only shows an earlier picture again (AV1) is alike everywhere
+_BIT_PER_BLOCK = {"flv1", "h263", "mpeg4"}  # so is one in which no block is coded; here each takes a bit
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,8 @@ def _packets(spec: MediaSpec, base: Fraction) -> _Packets:
     digests: dict[int, bytes] = {}
     transparency: dict[int, bytes] = {}
     tiny: set[int] = set()
+    blocks = -(-video.width // 16) * -(-video.height // 16) if video.codec in _BIT_PER_BLOCK else 0
+    least = _LEAST_OCTETS + blocks // 8
     with open_input(spec.path) as container:
         packets = demuxed(container, video_stream(container, video.stream_index))
         try:
@@ -102,7 +105,7 @@ def _packets(spec: MediaSpec, base: Fraction) -> _Packets:
                 if packet.size and packet.pts is not None:
                     stamp = clock.rescale(packet.pts, video.time_base, base)
                     digests[stamp] = hashlib.blake2b(bytes(packet), digest_size=8).digest()
-                    if packet.size < _LEAST_OCTETS:
+                    if packet.size < least:
                         tiny.add(stamp)
                     if packet.has_sidedata(_ALPHA):
                         beside = bytes(packet.get_sidedata(_ALPHA))
