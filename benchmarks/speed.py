@@ -16,15 +16,19 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+import numpy as np
+import torch
 
 from benchmarks import clips, table, talker
-from lipsmith.engine.dub import DubOptions, VoiceFor, dub
+from lipsmith.engine.dub import DubOptions, Speech, VoiceFor, dub
 from lipsmith.engine.media import decode, mux
 from lipsmith.engine.media.probe import probe
+from lipsmith.engine.speech import audio
 
 CLIPS = ("mead_W015", "bill_cafe", "latentsync_woman", "opendubbing")
 LOOPED, TIMES = "bill_cafe", 10
 VOICE = "en_librivox_dickens_104s.mp3"
+VOICE_SECONDS = 600
 
 
 def run() -> None:
@@ -40,7 +44,28 @@ def run() -> None:
         "peak memory MiB, worst (bar 1536)": max(float(r["peak_mib"]) for r in rows),  # type: ignore[arg-type]
         "peak memory, ten times as long / once (bar 0.85-1.15)": float(rows[-1]["peak_mib"]) / float(short["peak_mib"]),  # type: ignore[arg-type]
     }
-    table.report("speed", rows, summary)
+    table.report("speed", rows, {**summary, **_motion()})
+
+
+def _motion() -> dict[str, float]:
+    """The mouth of a ten-minute voice, in a process of its own; loading the networks is in it."""
+    command = [sys.executable, "-m", "benchmarks.speed", "motion"]
+    facts = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
+    return {
+        "motion of a ten-minute voice, seconds (bar 20)": facts["seconds"],
+        "motion of a ten-minute voice, peak MiB (bar 1024)": facts["peak_mib"],
+    }
+
+
+def _voice() -> None:
+    once = audio.load(clips.voice(VOICE)).samples
+    waveform = audio.Waveform(np.resize(once, VOICE_SECONDS * audio.SAMPLE_RATE))
+    start = time.monotonic()
+    torch.set_num_threads(2)
+    path = Speech(talker.store(), torch.device("cpu")).path(waveform, np.arange(0, VOICE_SECONDS, 0.04))
+    assert len(path) == VOICE_SECONDS * 25
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps({"seconds": time.monotonic() - start, "peak_mib": peak}))
 
 
 def _measured(clip: Path, folder: Path) -> dict[str, object]:
@@ -106,5 +131,7 @@ def loop(source: Path, out: Path, times: int) -> None:
 if __name__ == "__main__":
     if len(sys.argv) == 3:
         _child(Path(sys.argv[1]), Path(sys.argv[2]))
+    elif sys.argv[1:] == ["motion"]:
+        _voice()
     else:
         run()
