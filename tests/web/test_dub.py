@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import av
@@ -114,7 +115,9 @@ def test_a_range_is_drawn_and_becomes_the_call(visit: Visit, server: Server) -> 
     page = visit.page
     sign_in(visit, server.key)
     page.goto(f"{visit.base}/shots/1")
-    page.get_by_role("combobox", name="Voice").select_option(index=1)
+    page.route("**/actors", lambda route: (time.sleep(0.5), route.continue_()))
+    page.reload()
+    page.get_by_role("combobox", name="Voice").select_option(index=1)  # before the actors are known: it stays chosen
     wave = page.get_by_label("Sound of the shot")
     wave.scroll_into_view_if_needed()
     box = wave.bounding_box()

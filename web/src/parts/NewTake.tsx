@@ -22,7 +22,7 @@ const NOBODY: Part = { audio_id: "", ranges: [] };
 export function NewTake({ shot, actors, hasPreview, made }: Props) {
   const voices = useResource<Audio[]>(`/v1/audio?page_size=${VOICES_OFFERED}`);
   const peaks = useResource<Peaks>(hasPreview ? `/api/shots/${shot.shot_id}/peaks` : null);
-  const [parts, setParts] = useState<Record<number, Part>>({});
+  const [parts, setParts] = useState<Record<number, Part>>({}); // by place in the cast: the first has no number before he is seen
   const [options, setOptions] = useState<Options>({ language: "", strength: 1, maintain_expression: false, loop_video: false, full_resolution: true });
   const [name, setName] = useState<string | null>(null);
   const [error, setError] = useState<ApiError | null>(null);
@@ -30,17 +30,16 @@ export function NewTake({ shot, actors, hasPreview, made }: Props) {
   const asked = useRef({ body: "", once: "" }); // the same request again is the same request, whatever became of the first
   const cast = actors ?? [{ actor_id: 0, actor_name: "the first actor", thumbnail_url: null }];
   const usable = voices.data?.filter((voice) => voice.upload_status === "completed") ?? [];
-  const speaking = cast.filter((actor) => parts[actor.actor_id]?.audio_id);
+  const speaking = cast.flatMap((_, at) => (parts[at]?.audio_id ? [parts[at]] : []));
   const filename = name ?? suggested(shot.label, options.language);
   const request = requestOf(shot, cast, parts, options, filename);
 
-  const change = (actor: Actor, more: Partial<Part>) =>
-    setParts((before) => ({ ...before, [actor.actor_id]: { ...NOBODY, ...before[actor.actor_id], ...more } }));
+  const change = (at: number, more: Partial<Part>) => setParts((before) => ({ ...before, [at]: { ...NOBODY, ...before[at], ...more } }));
 
-  async function bring(actor: Actor, file: File) {
+  async function bring(at: number, file: File) {
     const told = await start("audio", file);
     if (!told?.audio_id) return;
-    change(actor, { audio_id: told.audio_id });
+    change(at, { audio_id: told.audio_id });
     voices.reload();
   }
 
@@ -67,23 +66,23 @@ export function NewTake({ shot, actors, hasPreview, made }: Props) {
   return (
     <form className="panel stack" onSubmit={submit}>
       <h2>New take</h2>
-      {cast.map((actor) => (
+      {cast.map((actor, at) => (
         <Speaker
-          key={actor.actor_id}
+          key={at}
           actor={actor}
           alone={cast.length === 1}
-          part={parts[actor.actor_id] ?? NOBODY}
+          part={parts[at] ?? NOBODY}
           voices={usable}
           peaks={peaks.data}
           seconds={shot.duration_seconds ?? 0}
           loops={options.loop_video}
-          change={(more) => change(actor, more)}
-          bring={(file) => void bring(actor, file)}
+          change={(more) => change(at, more)}
+          bring={(file) => void bring(at, file)}
         />
       ))}
       <Uploading kind="audio" />
       {voices.error && <ErrorNote error={voices.error} again={voices.reload} />}
-      <How options={options} changed={setOptions} ranged={speaking.some((actor) => parts[actor.actor_id]!.ranges.length > 0)} />
+      <How options={options} changed={setOptions} ranged={speaking.some((part) => part.ranges.length > 0)} />
       <label>
         Name of the file
         <input value={filename} required maxLength={200} onChange={(event) => setName(event.target.value)} />
@@ -187,22 +186,19 @@ function suggested(label: string, language: string): string {
 }
 
 function requestOf(shot: Shot, cast: Actor[], parts: Record<number, Part>, options: Options, filename: string) {
-  const speaking = cast.filter((actor) => parts[actor.actor_id]?.audio_id);
+  const speaking = cast.flatMap((actor, at) => (parts[at]?.audio_id ? [{ actor, part: parts[at] }] : []));
   const body: Record<string, unknown> = { output_filename: filename };
   if (options.language.trim()) body.language = options.language.trim();
   if (options.strength !== 1) body.strength = options.strength;
   if (options.maintain_expression) body.maintain_expression = true;
   if (options.loop_video) body.loop_video = true;
   if (!options.full_resolution) body.full_resolution = false;
-  const said = (actor: Actor) => {
-    const { audio_id, ranges } = parts[actor.actor_id]!;
-    return ranges.length && !options.loop_video ? { audio_id, timecode_ranges: ranges } : { audio_id };
-  };
+  const said = ({ audio_id, ranges }: Part) => (ranges.length && !options.loop_video ? { audio_id, timecode_ranges: ranges } : { audio_id });
   const first = speaking[0];
-  if (speaking.length <= 1 && (!first || first === cast[0])) {
-    const voice = first ? said(first) : { audio_id: "…" };
+  if (speaking.length <= 1 && (!first || first.actor === cast[0])) {
+    const voice = first ? said(first.part) : { audio_id: "…" };
     return { method: "POST", path: `/v1/shots/${shot.shot_id}/generate`, body: { ...voice, ...body } };
   }
-  const named = speaking.map((actor) => ({ actor_id: actor.actor_id, ...said(actor) }));
+  const named = speaking.map(({ actor, part }) => ({ actor_id: actor.actor_id, ...said(part) }));
   return { method: "POST", path: `/v1/shots/${shot.shot_id}/generate-multi-actor`, body: { actors: named, ...body } };
 }
