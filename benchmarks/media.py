@@ -261,9 +261,7 @@ def _child(path: Path, out: Path) -> None:
     spec = probe(path)
     stamps = gops.read(spec).stamps
     _write(spec, out, stamps, range(len(stamps)))
-    # Not ru_maxrss: a process starts with the peak of the one that started it.
-    status = Path("/proc/self/status").read_text()
-    print(json.dumps(int(status.split("VmHWM:")[1].split()[0])))
+    print(json.dumps(table.peak_mib()))
 
 
 def _ring(path: Path, folder: Path) -> dict[str, object]:

@@ -7,7 +7,6 @@ nothing painted) is measured beside it in the same run: speeds are to be read as
 from __future__ import annotations
 
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -64,7 +63,7 @@ def _voice() -> None:
     torch.set_num_threads(2)
     path = Speech(talker.store(), torch.device("cpu")).path(waveform, np.arange(0, VOICE_SECONDS, 0.04))
     assert len(path) == VOICE_SECONDS * 25
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak = table.peak_mib()
     print(json.dumps({"seconds": time.monotonic() - start, "peak_mib": peak}))
 
 
@@ -90,7 +89,7 @@ def _measured(clip: Path, folder: Path) -> dict[str, object]:
 
 def _child(clip: Path, out: Path) -> None:
     result = dub(clip, out, DubOptions((VoiceFor(clips.voice(VOICE)),)), store=talker.store())
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak = table.peak_mib()
     spec = probe(clip)
     assert spec.video is not None
     start = time.monotonic()

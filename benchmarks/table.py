@@ -34,6 +34,11 @@ def report(name: str, rows: Sequence[Row], summary: Row) -> None:
     (RESULTS / f"{name}.json").write_text(json.dumps(facts, indent=1, default=_plain) + "\n")
 
 
+def peak_mib() -> float:
+    """This process's peak memory. Not ru_maxrss: a process starts with the peak of the one that started it."""
+    return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) / 1024
+
+
 def write_page(names: Sequence[str]) -> None:
     """RESULTS.md of the JSON files: every summary, then every row."""
     parts = [

@@ -12,7 +12,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -28,6 +28,7 @@ from lipsmith.engine.faces.mesh import region_of
 from lipsmith.engine.faces.track import Nets, torch_device
 from lipsmith.engine.footage import Footage, Person
 from lipsmith.engine.media import clock, decode, loop, mux
+from lipsmith.engine.media.ahead import ahead
 from lipsmith.engine.media.clock import Span
 from lipsmith.engine.media.encode import plan_video
 from lipsmith.engine.media.frame import Frame
@@ -250,10 +251,11 @@ def dub(
         performance = Performance(shown.video, nets.mesh, tuple(parts))
         with watch.stage("render"):
             splice, pictures = _pictures(seen, shown, out, performance.edited, options.threads)
+            painted = ahead(performance.play(pictures), partial(torch.set_num_threads, options.threads))
             report = mux.rewrite(
                 shown.spec,
                 out,
-                performance.play(pictures),
+                stack.enter_context(closing(painted)),
                 _sounds(options, start),
                 splice=splice,
                 sound=mux.NewTrack(
