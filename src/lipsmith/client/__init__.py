@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Generator
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -49,6 +49,7 @@ __all__ = [
 
 P = ParamSpec("P")
 T = TypeVar("T")
+Outcome = httpx.Response | httpx.TransportError | None  # None: of a pause
 _TRIES = 5
 _WORTH_TRYING_AGAIN = (429, 502, 503, 504)
 _LONGEST_WAIT_SECONDS = 30.0
@@ -107,33 +108,24 @@ class Client:
         self._http.close()
 
     def _run(self, flow: Flow[T]) -> T:
-        answer: Answer | None = None
+        steps, outcome = _persistent(flow), None
         try:
             while True:
-                wanted = next(flow) if answer is None else flow.send(answer)
-                answer = self._carry_out(wanted)
+                outcome = self._carry_out(steps.send(outcome))
         except StopIteration as end:
             result: T = end.value
             return result
         finally:
-            flow.close()
+            steps.close()
 
-    def _carry_out(self, wanted: Request | Pause) -> Answer:
-        if isinstance(wanted, Pause):
-            time.sleep(wanted.seconds)
-            return _NOTHING
-        for tried in range(1, _TRIES + 1):
-            try:
-                response = self._http.request(**_arguments(wanted, self._base, self._key))
-            except httpx.TransportError as error:
-                wait = _after_error(error, tried)
-            else:
-                again = _after(response, wanted, tried)
-                if again is None:
-                    return _answer(response)
-                wait = again
-            time.sleep(wait)
-        raise AssertionError("the last try raises")
+    def _carry_out(self, step: Request | Pause) -> Outcome:
+        if isinstance(step, Pause):
+            time.sleep(step.seconds)
+            return None
+        try:
+            return self._http.request(**_arguments(step, self._base, self._key))
+        except httpx.TransportError as error:
+            return error
 
 
 class AsyncClient:
@@ -173,36 +165,59 @@ class AsyncClient:
         await self._http.aclose()
 
     async def _run(self, flow: Flow[T]) -> T:
-        answer: Answer | None = None
+        steps, outcome = _persistent(flow), None
         try:
             while True:
-                wanted = next(flow) if answer is None else flow.send(answer)
-                answer = await self._carry_out(wanted)
+                outcome = await self._carry_out(steps.send(outcome))
         except StopIteration as end:
             result: T = end.value
             return result
         finally:
-            flow.close()
+            steps.close()
 
-    async def _carry_out(self, wanted: Request | Pause) -> Answer:
-        if isinstance(wanted, Pause):
-            await anyio.sleep(wanted.seconds)
-            return _NOTHING
-        for tried in range(1, _TRIES + 1):
-            try:
-                response = await self._http.request(**_arguments(wanted, self._base, self._key))
-            except httpx.TransportError as error:
-                wait = _after_error(error, tried)
-            else:
-                again = _after(response, wanted, tried)
-                if again is None:
-                    return _answer(response)
-                wait = again
-            await anyio.sleep(wait)
-        raise AssertionError("the last try raises")
+    async def _carry_out(self, step: Request | Pause) -> Outcome:
+        if isinstance(step, Pause):
+            await anyio.sleep(step.seconds)
+            return None
+        try:
+            return await self._http.request(**_arguments(step, self._base, self._key))
+        except httpx.TransportError as error:
+            return error
 
 
 _NOTHING = Answer(0, {}, b"", None)
+
+
+def _persistent(flow: Flow[T]) -> Generator[Request | Pause, Outcome, T]:
+    """A flow whose requests are sent again where that may help; it takes what came of each, and knows no client."""
+    answer: Answer | None = None
+    try:
+        while True:
+            wanted = next(flow) if answer is None else flow.send(answer)
+            if isinstance(wanted, Pause):
+                yield wanted
+                answer = _NOTHING
+            else:
+                answer = yield from _tried(wanted)
+    except StopIteration as end:
+        result: T = end.value
+        return result
+    finally:
+        flow.close()
+
+
+def _tried(wanted: Request) -> Generator[Request | Pause, Outcome, Answer]:
+    """Its good answer. Raises LipsmithApiError."""
+    for tried in range(1, _TRIES + 1):
+        outcome = yield wanted
+        if isinstance(outcome, httpx.Response):
+            if (wait := _after(outcome, wanted, tried)) is None:
+                return _answer(outcome)
+        else:
+            assert outcome is not None
+            wait = _after_error(outcome, tried)
+        yield Pause(wait)
+    raise AssertionError("the last try raises")
 
 
 def _where(base_url: str | None, api_key: str | None) -> tuple[str, str]:
