@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 from tests.service.conftest import Ready, Server
 
-from lipsmith.errors import RequestError
+from lipsmith.engine.media.clock import frame_of_label
+from lipsmith.errors import BadRange, RequestError
 from lipsmith.service import logs
 from lipsmith.service.context import make_context
 from lipsmith.service.files import disposition
@@ -27,7 +28,7 @@ from lipsmith.service.settings import RateLimit, ServiceSettings
 from lipsmith.service.signing import Permission, Signer
 from lipsmith.service.storage import Storage
 from lipsmith.service.tables import Job, Project, Scene, Shot, Table, Tenant, Upload, User, connect, now, transaction
-from lipsmith.service.timecode import BadRanges, ShotClock, frame_of, read_ranges
+from lipsmith.service.timecode import ShotClock, read_ranges
 
 
 @pytest.mark.parametrize(
@@ -42,12 +43,12 @@ from lipsmith.service.timecode import BadRanges, ShotClock, frame_of, read_range
     ],
 )
 def test_labels_of_the_contract(label: str, rate: Fraction, frame: int) -> None:
-    assert frame_of(label, rate) == frame
+    assert frame_of_label(label, rate) == frame
 
 
 def test_a_label_that_does_not_exist() -> None:
-    with pytest.raises(BadRanges, match="dropped"):
-        frame_of("00:01:00;00", Fraction(30000, 1001))
+    with pytest.raises(BadRange, match="dropped"):
+        frame_of_label("00:01:00;00", Fraction(30000, 1001))
 
 
 @given(st.integers(0, 2_000_000))
@@ -60,7 +61,7 @@ def test_drop_frame_labels_count_every_frame_once(number: int) -> None:
     seconds, frames = divmod(frame, 30)
     if hours < 24:
         label = f"{hours:02}:{minutes:02}:{seconds:02};{frames:02}"
-        assert frame_of(label, Fraction(30000, 1001)) == number
+        assert frame_of_label(label, Fraction(30000, 1001)) == number
 
 
 @given(st.lists(st.floats(0, 100, allow_nan=False), min_size=2, max_size=12, unique=True))

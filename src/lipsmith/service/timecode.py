@@ -1,17 +1,17 @@
 """Selected time ranges of a shot: seconds or SMPTE labels in, half-open seconds out. The contract's §7.4.
 
-Labels are read at the shot's own rate from 00:00:00:00 as its first frame; drop-frame counting after SMPTE 12M.
+Labels are read by the engine's own clock, which loads nothing heavy, at the shot's own rate.
 """
 
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import dataclass
 from fractions import Fraction
 
-_LABEL = re.compile(r"(\d\d):(\d\d):(\d\d)([:;])(\d\d)")
-_DROPPED = {Fraction(30000, 1001): 2, Fraction(60000, 1001): 4}
+from lipsmith.engine.media.clock import frame_of_label, seconds_of_index
+from lipsmith.errors import BadRange
+
 MOST_RANGES = 1000
 
 
@@ -53,28 +53,12 @@ def _is_seconds(value: object) -> bool:
 
 
 def _seconds(end: object, clock: ShotClock) -> float:
-    return float(frame_of(end, clock.rate) / clock.rate) if isinstance(end, str) else float(end)  # type: ignore[arg-type]
-
-
-def frame_of(label: str, rate: Fraction) -> int:
-    """The frame a SMPTE label names. Raises BadRanges for a label that does not exist at this rate."""
-    found = _LABEL.fullmatch(label)
-    if found is None:
-        raise BadRanges(f"{label!r} is not HH:MM:SS:FF")
-    hours, minutes, seconds, frames = (int(found[i]) for i in (1, 2, 3, 5))
-    whole = round(rate)
-    if hours > 23 or minutes > 59 or seconds > 59 or frames >= whole:
-        raise BadRanges(f"{label!r} does not exist at {float(rate):.3f} frames per second")
-    number = whole * (3600 * hours + 60 * minutes + seconds) + frames
-    if found[4] == ":":
-        return number
-    dropped = _DROPPED.get(rate)
-    if dropped is None:
-        raise BadRanges(f"{label!r} is a drop-frame label; this shot has {float(rate):.3f} frames per second")
-    if seconds == 0 and frames < dropped and minutes % 10:
-        raise BadRanges(f"{label!r} is dropped: it names no frame")
-    total = 60 * hours + minutes
-    return number - dropped * (total - total // 10)
+    if not isinstance(end, str):
+        return float(end)  # type: ignore[arg-type]
+    try:
+        return seconds_of_index(frame_of_label(end, clock.rate), clock.rate)
+    except BadRange as error:
+        raise BadRanges(str(error)) from error
 
 
 def _require_order(ranges: list[tuple[float, float]]) -> None:

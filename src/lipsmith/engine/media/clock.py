@@ -119,19 +119,24 @@ def _decimal(text: str) -> float:
 
 def _smpte(text: str, spec: VideoSpec) -> float:
     """Seconds of a SMPTE label at the video's exact rate. Raises BadRange."""
+    if spec.variable_rate:
+        raise BadRange(f"This video has a variable frame rate: give '{text}' in seconds.")
+    return seconds_of_index(frame_of_label(text, spec.frame_rate), spec.frame_rate)
+
+
+def frame_of_label(text: str, frame_rate: Fraction) -> int:
+    """The frame a SMPTE label names, `00:00:00:00` being 0; drop-frame after SMPTE 12M. Raises BadRange."""
     match = _SMPTE.fullmatch(text)
     if match is None:
         raise BadRange(f"'{text}' is not SMPTE: HH:MM:SS:FF, or HH:MM:SS;FF for drop-frame, two digits each.")
-    if spec.variable_rate:
-        raise BadRange(f"This video has a variable frame rate: give '{text}' in seconds.")
     hours, minutes, seconds, frames = (int(match[group]) for group in (1, 2, 3, 5))
-    nominal = round(spec.frame_rate)
+    nominal = round(frame_rate)
     if hours >= 24 or minutes >= 60 or seconds >= 60 or frames >= nominal:
         raise BadRange(f"'{text}' is out of bounds: HH < 24, MM and SS < 60, FF < {nominal}.")
     number = nominal * (3600 * hours + 60 * minutes + seconds) + frames
     if match[4] == ";":
-        number -= _dropped_before(text, 60 * hours + minutes, seconds, frames, spec.frame_rate)
-    return seconds_of_index(number, spec.frame_rate)
+        number -= _dropped_before(text, 60 * hours + minutes, seconds, frames, frame_rate)
+    return number
 
 
 def _dropped_before(text: str, minutes: int, seconds: int, frames: int, frame_rate: Fraction) -> int:
@@ -142,7 +147,5 @@ def _dropped_before(text: str, minutes: int, seconds: int, frames: int, frame_ra
             f"'{text}' is drop-frame, which exists only at 29.97 and 59.94; this video has {float(frame_rate):.3f}."
         )
     if seconds == 0 and frames < dropped and minutes % 10:
-        raise BadRange(
-            f"'{text}' does not exist in drop-frame: the first {dropped} labels of that minute are left out."
-        )
+        raise BadRange(f"'{text}' does not exist in drop-frame: the first {dropped} labels of that minute are dropped.")
     return dropped * (minutes - minutes // 10)
