@@ -68,7 +68,7 @@ def test_progress_is_streamed_and_never_falls(owner: httpx.Client, learnt: Ready
 
 def test_the_quality_of_a_dub_is_measured(owner: httpx.Client, busy: Server, learnt: Ready) -> None:
     busy.stop()
-    busy.settings["LIPSMITH_MEASURE"] = "on"
+    busy.settings.update(LIPSMITH_MEASURE="on", LIPSMITH_PREVIEWS="on")
     busy.start()
     job_id = generate(owner, learnt)
     assert owner.get(f"/api/jobs/{job_id}/quality").status_code == 404
@@ -85,6 +85,7 @@ def test_the_quality_of_a_dub_is_measured(owner: httpx.Client, busy: Server, lea
     assert told["same_file"] is True
     assert told["differences"] == []
     assert told["sync_offset_ms"] is not None
+    until(lambda: 'lipsmith_stage_seconds{stage="preview"}' in owner.get("/api/metrics").text, 60)
     metrics = owner.get("/api/metrics").text
     assert 'lipsmith_jobs{status="finished"}' in metrics
     assert 'lipsmith_stage_seconds{stage="render"}' in metrics
@@ -94,12 +95,14 @@ def test_the_quality_of_a_dub_is_measured(owner: httpx.Client, busy: Server, lea
     assert usage["storage_bytes"] > 0
 
 
-def test_cancelling_kills_within_a_second(owner: httpx.Client, learnt: Ready) -> None:
+def test_cancelling_kills_within_a_second(owner: httpx.Client, busy: Server, learnt: Ready) -> None:
     job_id = generate(owner, learnt)
     await_running(owner, job_id)
     assert rendering()
     assert owner.post(f"/api/jobs/{job_id}/cancel").status_code == 202
     until(lambda: not rendering(), 1.0)
+    parts = busy.data / "objects/parts"
+    until(lambda: not [path for path in parts.rglob("*") if path.is_file()], 5)  # nothing half done is left
     await_job(owner, job_id, "cancelled")
     assert owner.get(f"/v1/renders/{job_id}/download").status_code == 400
 

@@ -26,8 +26,8 @@ from lipsmith.service.context import Context
 from lipsmith.service.generate import create_job, find_job, require_usable
 from lipsmith.service.handling import Body, Here, Who, data, id_of, parse
 from lipsmith.service.openapi import document
-from lipsmith.service.refusals import Problem as _Problem
-from lipsmith.service.refusals import as_problem as _as_problem
+from lipsmith.service.previews import prefix_of_job
+from lipsmith.service.refusals import Problem, as_problem
 from lipsmith.service.schemas import WebhookRequest
 from lipsmith.service.shots import find_shot
 from lipsmith.service.tables import (
@@ -139,7 +139,7 @@ def job_events(generate_id: str, request: Request, here: Here, who: Who) -> Stre
 @router.get("/api/shots/{shot_id}/events")
 def shot_events(shot_id: str, request: Request, here: Here, who: Who) -> StreamingResponse:
     with reading(here.engine) as session:
-        number = _as_problem(find_shot, session, who, shot_id).id
+        number = as_problem(find_shot, session, who, shot_id).id
 
     def look() -> tuple[dict[str, Any], bool]:
         with reading(here.engine) as session:
@@ -188,7 +188,7 @@ def cancel(generate_id: str, here: Here, who: Who) -> JSONResponse:
     with transaction(here.engine) as session:
         job = _job(session, who, generate_id, lock=True)
         if job.status in JOB_ENDS and job.status != "cancelled":
-            raise _Problem(409, f"This job is {job.status} already")
+            raise Problem(409, f"This job is {job.status} already")
         cancel_job(session, here, job)
     return data({"generate_id": job.id, "status": job.status}, 202)
 
@@ -212,11 +212,11 @@ def retry(generate_id: str, request: Request, here: Here, who: Who, body: Body) 
 def retry_job(session: Session, here: Context, old: Job) -> Job:
     """A new job with the same options. Raises Refusal 409 unless the old one failed or was cancelled, 404, 422."""
     if old.status not in ("failed", "cancelled"):
-        raise _Problem(409, f"This job is {old.status}; only a failed or cancelled one can be tried again")
+        raise Problem(409, f"This job is {old.status}; only a failed or cancelled one can be tried again")
     shot = session.get_one(Shot, old.shot_id, with_for_update=True)
     if shot.deleted_at is not None:
-        raise _Problem(404, "The shot is deleted")
-    _as_problem(require_usable, shot)
+        raise Problem(404, "The shot is deleted")
+    as_problem(require_usable, shot)
     return create_job(session, here, shot, old.options, old.output_filename, old.callback_url, old.tracking_id)
 
 
@@ -225,7 +225,7 @@ def quality(generate_id: str, here: Here, who: Who) -> JSONResponse:
     with reading(here.engine) as session:
         job = _job(session, who, generate_id)
     if job.status != "finished" or job.quality is None:
-        raise _Problem(404, "Not Found")
+        raise Problem(404, "Not Found")
     return data(job.quality)
 
 
@@ -241,16 +241,16 @@ def delete_job(generate_id: str, request: Request, here: Here, who: Who) -> Resp
 @router.delete("/api/shots/{shot_id}", status_code=204)
 def delete_shot(shot_id: str, request: Request, here: Here, who: Who) -> Response:
     with transaction(here.engine) as session:
-        _remove_shots(session, here, [_as_problem(find_shot, session, who, shot_id, lock=True)], request)
+        _remove_shots(session, here, [as_problem(find_shot, session, who, shot_id, lock=True)], request)
     return Response(status_code=204)
 
 
 @router.delete("/api/projects/{project_id}", status_code=204)
 def delete_project(project_id: str, request: Request, here: Here, who: Who) -> Response:
     with transaction(here.engine) as session:
-        project = session.get(Project, _as_problem(id_of, project_id))
+        project = session.get(Project, as_problem(id_of, project_id))
         if project is None or project.tenant_id != who.tenant_id or project.deleted_at is not None:
-            raise _Problem(404, "Not Found")
+            raise Problem(404, "Not Found")
         query = select(Shot).where(Shot.project_id == project.id, Shot.deleted_at.is_(None))
         _remove_shots(session, here, list(session.scalars(query)), request)
         project.deleted_at = now()
@@ -260,7 +260,7 @@ def delete_project(project_id: str, request: Request, here: Here, who: Who) -> R
 @router.delete("/api/audio/{audio_id}", status_code=204)
 def delete_audio(audio_id: str, request: Request, here: Here, who: Who) -> Response:
     with transaction(here.engine) as session:
-        upload = _as_problem(find_upload, session, who, "audio", audio_id, lock=True)
+        upload = as_problem(find_upload, session, who, "audio", audio_id, lock=True)
         jobs = [
             job
             for job in session.scalars(select(Job).where(Job.tenant_id == who.tenant_id))
@@ -306,7 +306,7 @@ def _forget_made(session: Session, here: Context, shot: Shot) -> None:
 def _stop_running(session: Session, here: Context, jobs: list[Job], request: Request) -> None:
     running = [job for job in jobs if job.status == "running"]
     if running and request.query_params.get("force") != "true":
-        raise _Problem(409, f"Job {running[0].id} is running; cancel it, or use ?force=true")
+        raise Problem(409, f"Job {running[0].id} is running; cancel it, or use ?force=true")
     for job in running:
         cancel_job(session, here, job)
 
@@ -320,7 +320,7 @@ def _skip_waiting(session: Session, here: Context, jobs: list[Job]) -> None:
 
 def _forget_output(here: Context, job: Job) -> None:
     job.deleted_at = now()
-    here.storage.delete_below(f"{job.tenant_id}/job/{job.id}")
+    here.storage.delete_below(prefix_of_job(job))
 
 
 @router.get("/api/usage")
@@ -355,7 +355,7 @@ def _time(given: str | None, name: str) -> datetime | None:
     try:
         moment = datetime.fromisoformat(given)
     except ValueError as error:
-        raise _Problem(422, f"{name} is not a time such as 2026-02-11T22:35:56Z") from error
+        raise Problem(422, f"{name} is not a time such as 2026-02-11T22:35:56Z") from error
     return moment if moment.tzinfo else moment.replace(tzinfo=now().tzinfo)
 
 
@@ -367,12 +367,12 @@ def webhook(here: Here, who: Who) -> JSONResponse:
 
 @router.put("/api/webhook")
 def set_webhook(here: Here, who: Who, body: Body) -> JSONResponse:
-    wanted = _as_problem(parse, WebhookRequest, body)
+    wanted = as_problem(parse, WebhookRequest, body)
     if wanted.url and (reason := refused(wanted.url, here.settings.url_allow_hosts, schemes=("https",))):
-        raise _Problem(422, f"url: {reason}")
+        raise Problem(422, f"url: {reason}")
     known = (*events.ALWAYS, *events.IF_CHOSEN)
     if unknown := [event for event in wanted.events or [] if event not in known]:
-        raise _Problem(422, f"events: {unknown[0]!r} is not one of {', '.join(known)}")
+        raise Problem(422, f"events: {unknown[0]!r} is not one of {', '.join(known)}")
     with transaction(here.engine) as session:
         tenant = session.get_one(Tenant, who.tenant_id)
         first = tenant.webhook_url is None
@@ -439,13 +439,13 @@ def replay(webhook_id: str, here: Here, who: Who) -> JSONResponse:
     with transaction(here.engine) as session:
         row = session.get(Delivery, webhook_id, with_for_update=True)
         if row is None or row.tenant_id != who.tenant_id:
-            raise _Problem(404, "Not Found")
+            raise Problem(404, "Not Found")
         if row.state == "pending":
-            raise _Problem(409, "This delivery is still being tried")
+            raise Problem(409, "This delivery is still being tried")
         session.execute(update(Delivery).where(Delivery.id == row.id).values(state="pending", ended_at=None))
         here.queue.deliver(session, row.id, row.attempts)
     return data({"webhook_id": row.id}, 202)
 
 
 def _job(session: Session, who: Any, text_id: str, *, lock: bool = False) -> Job:
-    return _as_problem(find_job, session, who, text_id, lock=lock)
+    return as_problem(find_job, session, who, text_id, lock=lock)

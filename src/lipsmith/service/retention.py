@@ -7,6 +7,7 @@ from datetime import timedelta
 from sqlalchemy import delete, select
 
 from lipsmith.service.context import Context
+from lipsmith.service.previews import prefix_of_job
 from lipsmith.service.tables import Delivery, Job, Upload, now, transaction
 
 _DELIVERIES_KEPT = timedelta(days=30)
@@ -30,5 +31,5 @@ def expire(here: Context) -> int:
         old = session.scalars(select(Job).where(due)).all()
         for job in old:
             job.deleted_at = now()
-            here.storage.delete_below(f"{job.tenant_id}/job/{job.id}")
+            here.storage.delete_below(prefix_of_job(job))
         return len(old)

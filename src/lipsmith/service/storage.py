@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*")
@@ -46,11 +48,25 @@ class Storage:
         target.parent.mkdir(parents=True, exist_ok=True)
         part.replace(target)
 
-    def workshop(self, owner: str) -> Path:
-        """A fresh folder on the same disk for what will become objects; `owner` is who may be gone one day."""
+    @contextmanager
+    def workshop(self, owner: str) -> Iterator[Path]:
+        """A fresh folder on the same disk for what will become objects, gone at the end with all that is left in it.
+
+        `owner` is who may die before that: then `clear_workshops` removes it.
+        """
         place = self._parts / f"work-{owner}" / os.urandom(8).hex()
         place.mkdir(parents=True)
-        return place
+        try:
+            yield place
+        finally:
+            shutil.rmtree(place, ignore_errors=True)
+
+    def commit_text(self, text: str, key: str, owner: str) -> None:
+        """A few words as an object."""
+        with self.workshop(owner) as folder:
+            draft = folder / "draft"
+            draft.write_text(text)
+            self.commit(draft, key)
 
     def clear_workshops(self, keep: set[str]) -> None:
         """Remove the folders of all owners but these."""

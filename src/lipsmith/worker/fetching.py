@@ -69,19 +69,17 @@ def fetch_upload(bench: Bench, upload_id: str) -> None:
 
 def _fetched(bench: Bench, upload: Upload, seconds: float) -> probing.Found | str:
     """Facts of the file that was fetched, or a sentence."""
-    folder = bench.here.storage.workshop(bench.executor_id)
-    part = folder / "part"
-    try:
-        asyncio.run(download(upload.source_url or "", part, bench.here, seconds))
-    except (NotFetched, TimeoutError) as error:
-        return str(error) or TIMED_OUT
-    found = probing.look(part, _kind(upload))
-    if not isinstance(found, str):
-        upload.received_bytes = part.stat().st_size
-        bench.here.storage.commit(part, upload.object_key)
-    part.unlink(missing_ok=True)
-    folder.rmdir()
-    return found
+    with bench.here.storage.workshop(bench.executor_id) as folder:
+        part = folder / "part"
+        try:
+            asyncio.run(download(upload.source_url or "", part, bench.here, seconds))
+        except (NotFetched, TimeoutError) as error:
+            return str(error) or TIMED_OUT
+        found = probing.look(part, _kind(upload))
+        if not isinstance(found, str):
+            upload.received_bytes = part.stat().st_size
+            bench.here.storage.commit(part, upload.object_key)
+        return found
 
 
 def _kind(upload: Upload) -> Kind:

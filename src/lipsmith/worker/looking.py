@@ -10,8 +10,8 @@ from typing import Any
 
 from lipsmith.service import previews
 from lipsmith.service.tables import Job, Shot, Upload, reading
-from lipsmith.worker.child import Standing, TaskFailed, Unwanted, Watcher
-from lipsmith.worker.shots import Bench, kept
+from lipsmith.worker.child import TaskFailed, Unwanted
+from lipsmith.worker.shots import Bench, kept, while_there
 
 
 def preview_shot(bench: Bench, shot_id: int) -> None:
@@ -35,21 +35,9 @@ def _preview(bench: Bench, prefix: str, key: str, footage_key: str | None, name:
     footage = str(storage.path(footage_key)) if footage_key else None
     given: dict[str, Any] = {"source": source, "footage": footage, "file": previews.PROXY}
     try:
-        kept(bench, f"{prefix}/{previews.NOTE}", "preview", given, _while_there(bench, key))
+        kept(bench, f"{prefix}/{previews.NOTE}", "preview", given, while_there(bench, key))
     except TaskFailed as failure:
-        _note(bench, prefix, {"failed": failure.sentence.replace(source, name)})
+        said = {"failed": failure.sentence.replace(source, name)}
+        storage.commit_text(json.dumps(said), f"{prefix}/{previews.NOTE}", bench.executor_id)
     except (Unwanted, FileNotFoundError):
         pass  # deleted meanwhile
-
-
-def _while_there(bench: Bench, key: str) -> Watcher:
-    def told(_standing: Standing | None) -> bool:
-        return bench.here.storage.exists(key)
-
-    return told
-
-
-def _note(bench: Bench, prefix: str, said: dict[str, Any]) -> None:
-    draft = bench.here.storage.workshop(bench.executor_id) / previews.NOTE
-    draft.write_text(json.dumps(said))
-    bench.here.storage.commit(draft, f"{prefix}/{previews.NOTE}")

@@ -27,14 +27,6 @@ _POLL_SECONDS = 0.2
 _SIDE_JOBS = 16  # fetches and deliveries at once
 _EXPIRE_EVERY_SECONDS = 600.0
 _COUNTED = ("prepare", "train", "render", "measure", "preview", "ingest", "fetch", "deliver")
-# What a step's subject is called in the log.
-_OF = {
-    **dict.fromkeys(("begin", "prepare", "keep_prepared", "train", "keep_trained"), "shot_id"),
-    **dict.fromkeys(("render", "keep", "measure", "keep_measured"), "job_id"),
-    "ingest": "tracking_id",
-    "fetch": "upload_id",
-    "deliver": "webhook_id",
-}
 
 
 def run(here: Context) -> None:
@@ -88,14 +80,14 @@ def _config(here: Context, executor_id: str) -> DBOSConfig:
     }
 
 
-def _told(name: str, work: Callable[..., Any]) -> Callable[..., Any]:
-    """The same, with a line in the log about whose step it was and how long it took."""
+def _told(name: str, work: Callable[..., Any], of: str) -> Callable[..., Any]:
+    """The same, with a line in the log about whose step it was (`of`: what the subject is) and how long it took."""
 
     def step(bench: Bench, subject: Any, *given: Any) -> Any:
         started = time.monotonic()
         result = work(bench, subject, *given)
         failed = result.get("failed") if isinstance(result, dict) else None
-        facts = {"step": name, _OF[name]: subject, "seconds": round(time.monotonic() - started, 3)}
+        facts = {"step": name, of: subject, "seconds": round(time.monotonic() - started, 3)}
         log.info("step", extra={**facts, **({"failed": failed} if failed else {})})
         if name in _COUNTED:
             _count(bench.here, name, facts["seconds"], failed is not None)
@@ -117,45 +109,46 @@ def _count(here: Context, name: str, seconds: float, failed: bool) -> None:
 def _register(bench: Bench) -> None:
     """The workflows. Every call below is a recorded step: after a crash the finished ones are skipped."""
 
-    def step(name: str, work: Any, subject: Any, *given: Any) -> Any:
-        return DBOS.run_step({"name": name}, _told(name, work), bench, subject, *given)
+    def step(name: str, work: Any, *given: Any, **subject: Any) -> Any:
+        ((of, number),) = subject.items()
+        return DBOS.run_step({"name": name}, _told(name, work, of), bench, number, *given)
 
     @DBOS.workflow(name=jobs.PROCESS_SHOT)
     def process_shot(shot_id: int) -> None:
-        if not step("begin", shots.begin, shot_id):
+        if not step("begin", shots.begin, shot_id=shot_id):
             return
-        found = step("prepare", shots.prepare, shot_id)
-        if not step("keep_prepared", shots.keep_prepared, shot_id, found):
+        found = step("prepare", shots.prepare, shot_id=shot_id)
+        if not step("keep_prepared", shots.keep_prepared, found, shot_id=shot_id):
             return
-        learnt = step("train", shots.train, shot_id, found)
-        step("keep_trained", shots.keep_trained, shot_id, learnt)
+        learnt = step("train", shots.train, found, shot_id=shot_id)
+        step("keep_trained", shots.keep_trained, learnt, shot_id=shot_id)
 
     @DBOS.workflow(name=jobs.RENDER)
     def render(job_id: int) -> None:
-        done = step("render", renders.render, job_id)
-        step("keep", renders.keep, job_id, done)
+        done = step("render", renders.render, job_id=job_id)
+        step("keep", renders.keep, done, job_id=job_id)
 
     @DBOS.workflow(name=jobs.MEASURE)
     def measure(job_id: int) -> None:
-        figures = step("measure", renders.measure, job_id)
-        step("keep_measured", renders.keep_measured, job_id, figures)
+        figures = step("measure", renders.measure, job_id=job_id)
+        step("keep_measured", renders.keep_measured, figures, job_id=job_id)
 
     @DBOS.workflow(name=jobs.PREVIEW_SHOT)
     def preview_shot(shot_id: int) -> None:
-        step("preview", looking.preview_shot, shot_id)
+        step("preview", looking.preview_shot, shot_id=shot_id)
 
     @DBOS.workflow(name=jobs.PREVIEW_JOB)
     def preview_job(job_id: int) -> None:
-        step("preview", looking.preview_job, job_id)
+        step("preview", looking.preview_job, job_id=job_id)
 
     @DBOS.workflow(name=jobs.INGEST)
     def ingest(ingest_id: str) -> None:
-        step("ingest", fetching.ingest, ingest_id)
+        step("ingest", fetching.ingest, tracking_id=ingest_id)
 
     @DBOS.workflow(name=jobs.FETCH)
     def fetch_upload(upload_id: str) -> None:
-        step("fetch", fetching.fetch_upload, upload_id)
+        step("fetch", fetching.fetch_upload, upload_id=upload_id)
 
     @DBOS.workflow(name=jobs.DELIVER)
     def deliver(delivery_id: str) -> None:
-        step("deliver", delivering.deliver, delivery_id)
+        step("deliver", delivering.deliver, webhook_id=delivery_id)

@@ -21,30 +21,28 @@ from lipsmith.service.shots import actors_of
 from lipsmith.service.signing import Permission
 from lipsmith.service.tables import JOB_ENDS, Job, Shot, Upload, now, reading, transaction
 from lipsmith.worker.child import Standing, TaskFailed, Unwanted, Watcher
-from lipsmith.worker.shots import Bench
+from lipsmith.worker.shots import Bench, while_there
 
 _WEBHOOK_URL_SECONDS = 24 * 3600
 
 
 def render(bench: Bench, job_id: int) -> dict[str, Any] | None:
-    """{"key", "attempt", ...} of the render task, {"failed": sentence}, or None where nobody wants it any more."""
+    """{"key", ...} of the render task, {"failed": sentence}, or None where nobody wants it any more."""
     here = bench.here
     with transaction(here.engine) as session:
         job = session.get_one(Job, job_id)
         given = None if job.status in JOB_ENDS else _given(session, here, job)
         if given is None:
             return None
-        if "failed" in given:
-            return given
         job.status, job.attempt = "running", job.attempt + 1
         job.started_at = job.started_at or now()
-    folder = here.storage.workshop(bench.executor_id)
     try:
-        done = bench.hands.run("render", {**given, "folder": str(folder)}, _watch(here, job_id, job.attempt))
-        made = folder / done.pop("file")
+        with here.storage.workshop(bench.executor_id) as folder:
+            done = bench.hands.run("render", {**given, "folder": str(folder)}, _watch(here, job_id, job.attempt))
+            made = folder / done.pop("file")
+            key = f"{previews.prefix_of_job(job)}/{job.attempt}{made.suffix}"
+            here.storage.commit(made, key)
         done["warnings"] = [_in_their_names(warning, given["names"]) for warning in done["warnings"]]
-        key = f"{job.tenant_id}/job/{job.id}/{job.attempt}{made.suffix}"
-        here.storage.commit(made, key)
         return {**done, "key": key}
     except TaskFailed as failure:
         return {"failed": _plain(failure, given)}
@@ -93,11 +91,8 @@ def measure(bench: Bench, job_id: int) -> dict[str, Any] | None:
         return None
     given = {"shot": str(here.storage.path(upload.object_key)), "output": str(here.storage.path(job.output_key))}
 
-    def wanted(_standing: Standing | None) -> bool:
-        return here.storage.exists(job.output_key or "")
-
     try:
-        return bench.hands.run("measure", given, wanted)
+        return bench.hands.run("measure", given, while_there(bench, job.output_key))
     except (TaskFailed, Unwanted):
         return None  # the dub is there all the same; its figures stay unknown
 
@@ -110,15 +105,14 @@ def keep_measured(bench: Bench, job_id: int, figures: dict[str, Any] | None) -> 
         job = session.get_one(Job, job_id)
         if job.deleted_at is not None:
             return
-        draft = storage.workshop(bench.executor_id) / previews.CURVES
-        draft.write_text(json.dumps(curves))
-        storage.commit(draft, f"{previews.prefix_of_job(job)}/{previews.CURVES}")
+        key = f"{previews.prefix_of_job(job)}/{previews.CURVES}"
+        storage.commit_text(json.dumps(curves), key, bench.executor_id)
         known = job.quality or {}
         job.quality = {**known, **figures, "warnings": [*known.get("warnings", []), *figures["warnings"]]}
 
 
 def _given(session: Session, here: Context, job: Job) -> dict[str, Any] | None:
-    """What the task is given, {"failed": ...}, or None where shot or audio is deleted: the job is skipped."""
+    """What the task is given, or None where shot or audio is deleted: the job is skipped."""
     shot = session.get_one(Shot, job.shot_id)
     upload = session.get_one(Upload, shot.video_id)
     options = job.options

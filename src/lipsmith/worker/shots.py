@@ -124,15 +124,12 @@ def kept(bench: Bench, note_key: str, task: str, given: dict[str, Any], watcher:
     if note.is_file():
         result: dict[str, Any] = json.loads(note.read_text())
         return result
-    folder = storage.workshop(bench.executor_id)
-    result = bench.hands.run(task, {**given, "folder": str(folder)}, watcher)
-    prefix = note_key.rpartition("/")[0]
-    for file in folder.iterdir():
-        storage.commit(file, f"{prefix}/{file.name}")
-    draft = folder / "note"
-    draft.write_text(json.dumps(result))
-    storage.commit(draft, note_key)
-    folder.rmdir()
+    with storage.workshop(bench.executor_id) as folder:
+        result = bench.hands.run(task, {**given, "folder": str(folder)}, watcher)
+        prefix = note_key.rpartition("/")[0]
+        for file in folder.iterdir():
+            storage.commit(file, f"{prefix}/{file.name}")
+    storage.commit_text(json.dumps(result), note_key, bench.executor_id)
     return result
 
 
@@ -180,6 +177,15 @@ def _watch(here: Context, shot_id: int, start: int) -> Watcher:
         values = {"stage": standing.stage, "progress": percent, "eta_seconds": standing.eta_seconds}
         with transaction(here.engine) as session:
             return bool(session.execute(update(Shot).where(row).values(**values)).rowcount)  # type: ignore[attr-defined]
+
+    return told
+
+
+def while_there(bench: Bench, key: str) -> Watcher:
+    """Work on an object is wanted as long as that is there."""
+
+    def told(_standing: Standing | None) -> bool:
+        return bench.here.storage.exists(key)
 
     return told
 
