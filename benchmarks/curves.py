@@ -16,8 +16,8 @@ import torch
 from benchmarks import clips, talker
 from lipsmith.engine import mouth
 from lipsmith.engine.actor.calibration import calibrate
-from lipsmith.engine.dub import Speech
 from lipsmith.engine.mouth import MouthBasis
+from lipsmith.engine.rehearsal import Speech
 
 DOCS = Path(__file__).parents[1] / "docs"
 COUNT, SECONDS = 10, 8.0

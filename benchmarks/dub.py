@@ -18,12 +18,13 @@ import numpy as np
 
 from benchmarks import clips, table, talker
 from lipsmith.engine import mouth
-from lipsmith.engine.dub import DubOptions, VoiceFor, dub
+from lipsmith.engine.dub import dub
 from lipsmith.engine.faces.measure import closed_mouth, measure
 from lipsmith.engine.faces.track import watch
 from lipsmith.engine.media.probe import probe
 from lipsmith.engine.quality import conformance
 from lipsmith.engine.quality.fidelity import judge
+from lipsmith.engine.rehearsal import DubOptions, VoiceFor
 
 SILENT_TARGETS = (
     "latentsync_woman",

@@ -15,11 +15,12 @@ import numpy as np
 from tests import matrix
 
 from benchmarks import clips, table, talker
-from lipsmith.engine.dub import DubOptions, VoiceFor, dub
+from lipsmith.engine.dub import dub
 from lipsmith.engine.media import decode, mux, splice
 from lipsmith.engine.media.probe import probe, require_video
 from lipsmith.engine.media.soundtrack import Voice
 from lipsmith.engine.quality.files import check_files
+from lipsmith.engine.rehearsal import DubOptions, VoiceFor
 from lipsmith.errors import FaceError, LipsmithError
 
 VOICE = "en_vretalk1_5s.wav"

@@ -14,8 +14,8 @@ import torch
 
 from benchmarks import clips, table, talker
 from lipsmith.engine import mouth
-from lipsmith.engine.dub import Speech
 from lipsmith.engine.mouth import MouthBasis
+from lipsmith.engine.rehearsal import Speech
 from lipsmith.engine.speech import audio
 from lipsmith.engine.speech.features import ROWS_PER_SECOND
 

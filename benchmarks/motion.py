@@ -12,8 +12,8 @@ import torch
 from benchmarks import clips, table, talker
 from lipsmith.engine import mouth
 from lipsmith.engine.actor.calibration import calibrate
-from lipsmith.engine.dub import Speech
 from lipsmith.engine.mouth import MouthBasis
+from lipsmith.engine.rehearsal import Speech
 
 
 def run() -> None:

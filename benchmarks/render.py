@@ -14,10 +14,10 @@ import numpy as np
 from benchmarks import clips, table, talker
 from lipsmith.engine import mouth
 from lipsmith.engine.actor import model
-from lipsmith.engine.dub import cast_parts
 from lipsmith.engine.faces.measure import measure
 from lipsmith.engine.faces.track import Look, Tracker
 from lipsmith.engine.media import decode
+from lipsmith.engine.rehearsal import cast_parts
 from lipsmith.engine.render.performance import Performance
 
 

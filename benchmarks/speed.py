@@ -19,9 +19,10 @@ import numpy as np
 import torch
 
 from benchmarks import clips, table, talker
-from lipsmith.engine.dub import DubOptions, Speech, VoiceFor, dub
+from lipsmith.engine.dub import dub
 from lipsmith.engine.media import decode, mux
 from lipsmith.engine.media.probe import probe
+from lipsmith.engine.rehearsal import DubOptions, Speech, VoiceFor
 from lipsmith.engine.speech import audio
 
 CLIPS = ("mead_W015", "bill_cafe", "latentsync_woman", "opendubbing")

@@ -424,6 +424,12 @@ def check(
     files_only: Annotated[
         bool, typer.Option("--files-only", help="Look at no faces: streams, tags, packets, frames. Needs no weights.")
     ] = False,
+    syncnet: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", readable=False, help="Your SyncNet weights (syncnet_v2.model): adds LSE-C, LSE-D."
+        ),
+    ] = None,
     device: Device = None,
     as_json: Json = False,
 ) -> None:
@@ -436,6 +442,8 @@ def check(
         _require_folder(report)
     if files_only and report is not None:
         raise RequestError("--report shows faces: leave out --files-only.")
+    if files_only and syncnet is not None:
+        raise RequestError("--syncnet looks at faces: leave out --files-only.")
     if files_only:
         _check_files(terminal, source, dubbed, settings.threads)
     judge, page = _engine("quality.check"), _engine("quality.report")
@@ -446,6 +454,7 @@ def check(
             store=_store(settings, terminal),
             device=_device(device, settings),
             threads=settings.threads,
+            syncnet_weights=syncnet,
             progress=progress,
         )
         if report is not None:

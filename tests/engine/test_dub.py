@@ -14,7 +14,6 @@ import torch
 from lipsmith.engine import dub as story
 from lipsmith.engine import footage, mouth
 from lipsmith.engine.actor import calibration, model
-from lipsmith.engine.dub import DubOptions, VoiceFor
 from lipsmith.engine.faces.measure import measure
 from lipsmith.engine.faces.track import Nets, track_faces
 from lipsmith.engine.media import decode
@@ -22,6 +21,7 @@ from lipsmith.engine.media.clock import Span
 from lipsmith.engine.media.probe import probe
 from lipsmith.engine.progress import silent
 from lipsmith.engine.quality import conformance
+from lipsmith.engine.rehearsal import DubOptions, VoiceFor, cast_parts
 from lipsmith.engine.render.performance import Performance
 from lipsmith.errors import BadRange, OutputNotWritable, RequestError, UnknownActor
 from lipsmith.weights import WeightStore
@@ -60,7 +60,7 @@ def test_only_the_span_is_edited_and_only_around_the_mouth(
 ) -> None:
     with model.load(actor_file) as actor:
         wide = np.repeat((actor.calibration.rest + 0.06 * actor.calibration.opening)[None], len(seen.pts), 0)
-        parts = story.cast_parts(seen, seen.main, actor, wide, (Span(1.0, 2.0),))
+        parts = cast_parts(seen, seen.main, actor, wide, (Span(1.0, 2.0),))
         performance = Performance(seen.video, Nets(store, CPU).mesh, parts)
         for before, after in zip(decode.frames(seen.spec), performance.play(decode.frames(seen.spec)), strict=True):
             if before.index not in performance.tally.dubbed:
@@ -83,7 +83,7 @@ def test_the_mouth_is_where_it_was_wanted(seen: footage.Footage, actor_file: Pat
         amount = 0.5 - 0.5 * np.cos(2 * np.pi * 2 * seen.seconds)
         low, high = actor.calibration.gap_range
         wanted = actor.calibration.rest + (amount * (high - low))[:, None, None] * actor.calibration.opening
-        performance = Performance(seen.video, nets.mesh, story.cast_parts(seen, seen.main, actor, wanted))
+        performance = Performance(seen.video, nets.mesh, cast_parts(seen, seen.main, actor, wanted))
         from lipsmith.engine.faces.track import Look, Tracker
 
         tracker = Tracker(nets.detector, nets.mesh, frame_rate=25.0)

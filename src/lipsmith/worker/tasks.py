@@ -33,6 +33,7 @@ from lipsmith.engine.media.spec import MediaSpec
 from lipsmith.engine.mouth import MOUTH
 from lipsmith.engine.progress import Progress
 from lipsmith.engine.quality.check import Verdict, check
+from lipsmith.engine.rehearsal import DubOptions, VoiceFor
 from lipsmith.errors import InputError, LipsmithError, UnsupportedVideo
 from lipsmith.weights import WeightStore
 from lipsmith.worker.parent import die_with_parent
@@ -122,9 +123,9 @@ def render(given: dict[str, Any], settings: Settings, progress: Progress) -> dic
     shot, folder = Path(given["shot"]), Path(given["folder"])
     spec = probe(shot)
     out = folder / f"output{_suffix(spec, given['file_name'], given['output_filename'])}"
-    options = story.DubOptions(
+    options = DubOptions(
         voices=tuple(
-            story.VoiceFor(_voice(voice, shot, folder), voice["face"], ranges=_ranges(voice["ranges"]))
+            VoiceFor(_voice(voice, shot, folder), voice["face"], ranges=_ranges(voice["ranges"]))
             for voice in given["voices"]
         ),
         start_frame=given["start_frame"],

@@ -13,6 +13,7 @@ from lipsmith.engine.quality.check import Verdict
 from lipsmith.engine.quality.conformance import Difference
 from lipsmith.engine.quality.fidelity import IDENTICAL_DB, ActorFidelity, Fidelity, Moment
 from lipsmith.engine.quality.report import RenderFigures, figures, write_report
+from lipsmith.engine.quality.syncnet import LipSync
 from lipsmith.errors import OutputNotWritable
 
 
@@ -44,6 +45,7 @@ def verdict(talking_shot: Path) -> Verdict:
         fidelity=Fidelity(50, 25.0, IDENTICAL_DB, IDENTICAL_DB, 0, (actor,), ()),
         sync_source=None,
         sync_dub=None,
+        lip_sync=LipSync(6.5, 7.25, 0, 40),
         warnings=("The voice holds no speech.",),
     )
 
@@ -58,6 +60,7 @@ def test_the_page_holds_pictures_curves_differences_and_warnings(verdict: Verdic
     assert page.index("Short.") < page.index("The voice holds no speech.")
     assert page.count("<path d=") == 2
     assert "48 of 50" in page
+    assert "LSE-C" in page and "7.25" in page
     assert not any(loaded in page for loaded in ("<script", "<link", "src=\"http", "url(", "@import"))  # fmt: skip
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
 

@@ -16,7 +16,9 @@ _DEPTH = 6  # frames that wait to be encoded
 _LOOK_SECONDS = 0.2  # how soon an abandoned producer notices
 
 
-def ahead(values: Iterator[T], begin: Callable[[], None], depth: int = _DEPTH) -> Generator[T, None, None]:
+def ahead(
+    values: Iterator[T], begin: Callable[[], None] = lambda: None, depth: int = _DEPTH
+) -> Generator[T, None, None]:
     """`values`, made in a thread of their own, at most `depth` ahead; `begin` is called there first.
 
     What `values` raises is raised here. Closed early, the thread ends and closes `values` before this returns.

@@ -20,7 +20,7 @@ from __future__ import annotations
 import io
 import re
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import cast
@@ -205,6 +205,7 @@ class RunEncoders:
     threads: int
     reorder: int = 0  # how deep pictures may be reordered
     parameter_id: int = 0  # of SPS and PPS, where the encoder can be told
+    approve: Callable[[bytes], None] = lambda _headers: None  # raises for headers that do not fit the file's
 
     @classmethod
     def of(cls, plan: VideoPlan, video: VideoSpec, source: VideoStream, threads: int, reorder: int = 0) -> RunEncoders:
@@ -231,6 +232,7 @@ class RunEncoders:
             context.bit_rate = max(round(octets * 8 * self.rate / frames * _BUDGET), _LEAST_BIT_RATE)
         context.options = {**dict(self.plan.options), **self._options(rate_factor)}
         context.open()
+        self.approve(context.extradata or b"")
         return context
 
     def _context(self) -> VideoCodecContext:

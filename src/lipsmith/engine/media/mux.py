@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,15 +19,18 @@ from av.stream import Disposition, Stream
 
 from lipsmith.engine.media import clock, decode, dialogue, gops, graft
 from lipsmith.engine.media import splice as splices
-from lipsmith.engine.media.encode import VideoEncoder, plan_video
+from lipsmith.engine.media.ahead import ahead
+from lipsmith.engine.media.coded import Coded, CodedFiles, save
+from lipsmith.engine.media.encode import RunEncoders, VideoEncoder, plan_video
 from lipsmith.engine.media.frame import Frame
 from lipsmith.engine.media.graft import SplicedVideo
 from lipsmith.engine.media.place import appearing_whole, close_quietly, require_place, writing
 from lipsmith.engine.media.probe import codec_name, first_picture, open_input, require_video, video_stream
 from lipsmith.engine.media.probe import packets as demuxed
+from lipsmith.engine.media.recode import Recoder
 from lipsmith.engine.media.soundtrack import Bed, SoundEncoder, SoundPlan, Voice, is_refused, mix, plan_sound
 from lipsmith.engine.media.spec import MediaSpec, VideoSpec
-from lipsmith.engine.media.splice import NotSpliceable, SplicePlan, Whole
+from lipsmith.engine.media.splice import PART_FRAMES, NotSpliceable, SplicePlan, Whole
 from lipsmith.engine.progress import Progress, silent
 from lipsmith.errors import UnsupportedVideo
 
@@ -72,6 +75,7 @@ _COVER_KINDS = {"mjpeg": "image/jpeg", "png": "image/png"}
 _IN_MXF = {"pcm_s16le", "pcm_s24le"}
 _LARGEST_TIMESCALE = 2**31 - 1
 _PROGRESS_EVERY = 10  # frames
+_CODED_AHEAD = 64  # encoded pictures that wait to be written
 
 
 @dataclass(frozen=True)
@@ -100,7 +104,7 @@ class RewriteReport:
 def rewrite(
     source: MediaSpec,
     out: Path,
-    frames: Iterable[Frame],
+    frames: Iterable[Frame] | CodedFiles,
     voices: Sequence[Voice] | None,
     *,
     splice: SplicePlan | Whole | None = None,
@@ -110,7 +114,8 @@ def rewrite(
 ) -> RewriteReport:
     """Write `out` like `source` with these pictures and, unless `voices` is None, with the voices as first audio track.
 
-    With a `SplicePlan`, `frames` are those of its runs only, and every other picture is copied as a packet.
+    With a `SplicePlan`, `frames` are those of its runs only, or all its parts as `encode_part` wrote them; every other
+    picture is copied as a packet.
     Voices are laid from the first frame on; the track is as long as the video. Where no voice sounds yet or any more
     there is silence, or the source's own sound. `sound` says which, what the new track is called and whether the first
     one is replaced. The container follows the suffix of `out`.
@@ -127,7 +132,7 @@ def _write(
     source: MediaSpec,
     part: Path,
     muxer: str,
-    frames: Iterable[Frame],
+    frames: Iterable[Frame] | CodedFiles,
     voices: Sequence[Voice] | None,
     splice: SplicePlan | Whole | None,
     wish: NewTrack,
@@ -171,7 +176,14 @@ def _write(
         with writing(part):
             output.start_encoding()
         count = 0
-        for packet in pictures.packets(frames):
+        if isinstance(pictures, SplicedVideo):
+            assert isinstance(splice, SplicePlan)
+            coded = _coded(source, splice, pictures.encoders, frames)
+            packets = pictures.packets(stack.enter_context(contextlib.closing(coded)))
+        else:
+            assert not isinstance(frames, CodedFiles)
+            packets = pictures.packets(frames)
+        for packet in packets:
             now = clock.seconds_of_pts(packet.dts or 0, packet.time_base)
             _mux(output, [packet], part)
             count += 1
@@ -197,10 +209,46 @@ def _write(
     return RewriteReport(plan.codec, plan.encoder, plan.settings, count, encoded, reason, told)
 
 
-def plan_splice(source: MediaSpec, out: Path, stamps: np.ndarray, edited: np.ndarray) -> SplicePlan | Whole:
+def encode_part(
+    source: MediaSpec,
+    out: Path,
+    frames: Iterable[Frame],
+    splice: SplicePlan,
+    number: int,
+    path: Path,
+    *,
+    threads: int = 2,
+) -> None:
+    """Encode one part of a plan for `out` into the file `path`; `frames` are those of its runs.
+
+    Raises OutputNotWritable, DiskFull, BrokenMedia and what `frames` raises.
+    """
+    video = require_video(source)
+    plan = plan_video(video, muxer_of(out), first_picture(source.path, video.stream_index))
+    with open_input(source.path) as template:
+        stream = video_stream(template, video.stream_index)
+        encoders = graft.encoders_for(stream, video, plan, threads, splice.reorder)
+    save(Recoder(source, splice, encoders).packets(frames, [number]), path)
+
+
+def _coded(
+    source: MediaSpec, splice: SplicePlan, encoders: RunEncoders, frames: Iterable[Frame] | CodedFiles
+) -> Generator[Coded, None, None]:
+    """The pictures of the plan's runs, encoded in a thread of its own while sound is encoded and all is written."""
+    if isinstance(frames, CodedFiles):
+        yield from frames
+        return
+    with contextlib.closing(ahead(Recoder(source, splice, encoders).packets(frames), depth=_CODED_AHEAD)) as coded:
+        yield from coded
+
+
+def plan_splice(
+    source: MediaSpec, out: Path, stamps: np.ndarray, edited: np.ndarray, part_frames: int = PART_FRAMES
+) -> SplicePlan | Whole:
     """Which pictures need not be encoded when only those in `edited` (frame indices) are; `stamps`: (F,) of all frames.
 
-    Reads all packets once. Raises NoVideoStream, UnsupportedVideo and the errors of reading.
+    What is encoded is planned in parts of about `part_frames`. Reads all packets once. Raises NoVideoStream,
+    UnsupportedVideo and the errors of reading.
     """
     video, muxer = require_video(source), muxer_of(out)
     plan = plan_video(video, muxer, first_picture(source.path, video.stream_index))
@@ -213,8 +261,8 @@ def plan_splice(source: MediaSpec, out: Path, stamps: np.ndarray, edited: np.nda
     wanted[edited] = True
     try:
         with open_input(source.path) as template:
-            graft.require_parameters(template, video, plan)
-            return splices.plan(video, index, wanted, muxer)
+            graft.encoders_for(video_stream(template, video.stream_index), video, plan, threads=1)
+            return splices.plan(video, index, wanted, muxer, part_frames)
     except NotSpliceable as reason:
         return Whole(str(reason))
 

@@ -3,26 +3,25 @@
 Takes the source's pictures of a run, gives x264's or x265's constant rate factor (CRF). Knows nothing of muxing.
 
 **The source's quantiser** is read from the bitstream where FFmpeg's decoder tells it (H.264): the mean over the blocks
-of the pictures that others lean on, of two seconds or so in the middle of a run.
+of the pictures that others lean on, of a second or so of a run.
 
-**The matching rate factor** is found by trial: where our encoder spends on two seconds of the first run, a quarter and
-three quarters into it, the bits that the source spent on them. A trial's own keyframe is left out of the count.
+**The matching rate factor** is found by trial: where our encoder spends on some pictures of a part's first runs the
+bits that the source spent on them. A trial's own keyframe is left out of the count.
 
 **The rule.** CRF is the source's mean quantiser less `_FINER`, at which our mean quantiser is no larger (x264 and x265
 lay B-frames and quiet areas above the CRF). Where the matching one is finer, since the source's encoder was the less
 thrifty, it is taken; where it is coarser, up to `_MARGIN` is given up. HEVC has only the matching one. What the budget
 leaves makes it finer, down to `_FINE_ENOUGH`, where luma outside the edit reaches 45 dB and more. The budget is the
-file's own size, and `_SURPLUS` of what is copied: a short edit in a long file may take all it needs. Whole shots
-took 0.83-1.14 of the source's bits (13 clips of the benchmark), up to 1.28 elsewhere: a source that a slower preset
-made cannot be met in both quantiser and bits.
+file's own size, and `_SURPLUS` of what is copied: a short edit in a long file may take all it needs. A source that a
+slower preset made cannot be met in both quantiser and bits: it takes up to half as many again (`benchmarks`).
 """
 
 from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import cast
 
 import av
@@ -43,10 +42,13 @@ _PER_DOUBLING = 5.0  # steps of CRF for twice the bits, seen on five clips
 _REACTION = 0.7  # how much of a budget's error the next run makes good
 _FIRST_TRIAL = 26.0  # rate factor
 _NEAR = 3.0  # steps of CRF over which `_PER_DOUBLING` holds well enough; farther away a second trial is made
+_SLOPES = (3.0, 12.0)  # steps of CRF per doubling that are believed of two trials
+_TRIALS = 3  # runs that are tried; of a longer part the mean of these is taken
+_PLENTY = 1.5  # of a run's own octets, from which on it need not be known what they buy
 _AIM = 0.92  # of the octets: a trial cannot look as far ahead as a run and comes out that much cheaper (13 clips)
-_SAMPLE_FRAMES = 24  # of each of two samples
+_SAMPLE_FRAMES = (18, 24)  # of each of two samples, an eighth of the run
 _LEAD = 6  # of them, at the beginning: they follow the trial's own keyframe and are not counted
-_READ_FRAMES = 60
+_READ_FRAMES = 30
 _LOOSER = 1.5  # how much coarser than matching a run may be when others took too much, where no quantiser is known
 _RANGE = (4, 51)
 
@@ -65,13 +67,17 @@ class Budget:
         return cls(int(index.octets.sum()), int(index.octets[replaced].sum()))
 
     @property
+    def spare(self) -> float:
+        """How many times its own octets a run may take, were the file's surplus spent on all alike."""
+        surplus = _SURPLUS * (self.total - self.to_replace)
+        return min(1 + surplus / max(self.to_replace, 1), _LARGEST_RATIO)
+
+    @property
     def steps(self) -> float:
         """By how much the next run may be finer than matching."""
-        spare = _SURPLUS * (self.total - self.to_replace)
-        ratio = min(1 + spare / max(self.to_replace, 1), _LARGEST_RATIO)
-        finer = _PER_DOUBLING * math.log2(ratio)
+        finer = _PER_DOUBLING * math.log2(self.spare)
         if self.replaced:
-            finer += _REACTION * _PER_DOUBLING * math.log2(ratio * self.replaced / max(self.spent, 1))
+            finer += _REACTION * _PER_DOUBLING * math.log2(self.spare * self.replaced / max(self.spent, 1))
         return finer
 
     def rate_factor(self, base: float, *, at_most: float) -> float:
@@ -85,29 +91,28 @@ class Budget:
 
 @dataclass
 class Matching:
-    """What the source's bits and quantisers say of the rate factor that reproduces it."""
+    """What the source's bits and quantisers say of the rate factor that reproduces it, run after run."""
 
-    finer: float | None = None  # by how much the matching one lies below what the quantiser of the first run says
-    alone: float | None = None  # the matching one, where the bitstream tells no quantiser
+    found: list[float] = field(default_factory=list)  # by how much it lay below the guess, in each run that was tried
 
-    def base(self, quantiser: float | None, steps: float, trial: Callable[[float], float]) -> tuple[float, float]:
-        """(rate factor of a run, the coarsest allowed). `steps`: of the budget; `trial`: `matching` from a guess on."""
+    def base(self, quantiser: float | None, budget: Budget, trial: Callable[[float], float]) -> tuple[float, float]:
+        """(rate factor of a run, the coarsest allowed). `trial`: `matching` from a guess on."""
+        guess = _FIRST_TRIAL if quantiser is None else quantiser - _FINER
+        if quantiser is not None and budget.spare > _PLENTY and guess - budget.steps <= _FINE_ENOUGH:
+            return guess, guess  # it may take all it needs
+        if len(self.found) < _TRIALS:
+            self.found.append(guess - trial(guess))
+        finer = self.found[-1] if len(self.found) < _TRIALS else float(np.mean(self.found))
         if quantiser is None:
-            if self.alone is None:
-                self.alone = trial(_FIRST_TRIAL)
-            return self.alone, self.alone + _LOOSER
-        equal = quantiser - _FINER
-        if equal - steps <= _FINE_ENOUGH:  # there is room enough for all it may take
-            return equal, equal
-        if self.finer is None:
-            self.finer = max(equal - trial(equal), -_MARGIN)
-        return equal - self.finer, equal - min(self.finer, 0.0)
+            return guess - finer, guess - finer + _LOOSER
+        finer = max(finer, -_MARGIN)
+        return guess - finer, guess - min(finer, 0.0)
 
 
 def read(spec: MediaSpec, index: PacketIndex, run: Run, threads: int) -> float | None:
-    """Mean quantiser of reference pictures in the run's middle as the decoder tells it; None where it tells none."""
+    """Mean quantiser of reference pictures in the run as the decoder tells it; None where it tells none."""
     wanted = Want(skip="NONREF", options={"export_side_data": "venc_params"})
-    found = [mean(picture) for picture in pictures_of(spec, index, _middle(run.frames), wanted, threads)]
+    found = [mean(picture) for picture in pictures_of(spec, index, _settled(run.frames), wanted, threads)]
     known = [value for value in found if value is not None]
     return float(np.mean(known)) if known else None
 
@@ -115,17 +120,24 @@ def read(spec: MediaSpec, index: PacketIndex, run: Run, threads: int) -> float |
 def matching(octets: int, encoded_octets: Callable[[float], int], guess: float) -> float:
     """The rate factor at which `encoded_octets` of some pictures are the source's `octets`; one or two trials."""
     factor = float(np.clip(guess, *_RANGE))
-    for _ in range(2):
-        doublings = math.log2(max(encoded_octets(factor), 1) / max(_AIM * octets, 1))
-        step = _PER_DOUBLING * doublings
+    surplus = _doublings(encoded_octets(factor), octets)
+    step = _PER_DOUBLING * surplus
+    if abs(step) >= _NEAR:
+        before, surplus_before = factor, surplus
         factor = float(np.clip(factor + step, *_RANGE))
-        if abs(step) < _NEAR:
-            break
-    return factor
+        surplus = _doublings(encoded_octets(factor), octets)
+        per_doubling = (factor - before) / (surplus_before - surplus or 1e-6)
+        step = float(np.clip(per_doubling, *_SLOPES)) * surplus
+    return float(np.clip(factor + step, *_RANGE))
 
 
-def _middle(frames: range) -> range:
-    start = frames.start + max(len(frames) - _READ_FRAMES, 0) // 2
+def _doublings(octets: int, wanted: int) -> float:
+    return math.log2(max(octets, 1) / max(_AIM * wanted, 1))
+
+
+def _settled(frames: range) -> range:
+    """A second or so, not at the very beginning."""
+    start = frames.start + max(min(len(frames) // 6, len(frames) - _READ_FRAMES), 0)
     return range(start, min(start + _READ_FRAMES, frames.stop))
 
 
@@ -139,17 +151,18 @@ class Sample:
 
     @classmethod
     def of(cls, index: PacketIndex, run: Run) -> Sample:
-        """From a quarter and from three quarters of the run, or all of a short one."""
-        frames = (run.frames,) if len(run.frames) <= 2 * _SAMPLE_FRAMES else tuple(_spread(run.frames, 2))
+        """From a sixth and from the middle of the run, as it is decoded from its start, or all of a short one."""
+        each = int(np.clip(len(run.frames) // 8, *_SAMPLE_FRAMES))
+        frames = (run.frames,) if len(run.frames) <= 2 * each else _early(run.frames, each)
         lead = _LEAD if len(frames) > 1 else 0
         stamps = np.concatenate([index.stamps[part.start + lead : part.stop] for part in frames])
         return cls(frames, frozenset(stamps.tolist()), int(index.octets[np.isin(index.pts, stamps)].sum()))
 
 
-def _spread(frames: range, parts: int) -> Iterator[range]:
-    for number in range(parts):
-        start = frames.start + (2 * number + 1) * len(frames) // (2 * parts) - _SAMPLE_FRAMES // 2
-        yield range(start, start + _SAMPLE_FRAMES)
+def _early(frames: range, each: int) -> tuple[range, range]:
+    first = frames.start + max(len(frames) // 6 - each // 2, 0)
+    second = max(frames.start + len(frames) // 2 - each // 2, first + each)
+    return range(first, first + each), range(second, second + each)
 
 
 def mean(picture: av.VideoFrame) -> float | None:

@@ -10,7 +10,7 @@ a CRA: behind an end of sequence that discards what is not shown yet (H.265 C.5.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +26,7 @@ _CONTAINERS = {
 }
 _DEEPEST = 2  # B-frames that others lean on
 _RUN_FRAMES = 100  # a run is closed when it has so many: what must be held of it stays small
+PART_FRAMES = 3000  # a part is closed when it has so many: worth an engine's start, and still a share of a long shot
 _COUNTS_FRAMES = {"avi", "mpeg"}  # containers without presentation times
 
 
@@ -63,13 +64,22 @@ class SplicePlan:
     """Runs in order; every packet that is not replaced is copied."""
 
     index: PacketIndex
-    runs: tuple[Run, ...]
+    parts: tuple[tuple[Run, ...], ...]  # in order; each is encoded without knowing of the others
     replaced: np.ndarray  # (N,) bool, packets in decoding order
+
+    @property
+    def runs(self) -> tuple[Run, ...]:
+        return tuple(run for part in self.parts for run in part)
 
     @property
     def excerpt(self) -> Excerpt:
         """The frames that must be decoded."""
-        return Excerpt(self.index, tuple(run.frames for run in self.runs if run.frames))
+        return Excerpt(self.index, tuple(_joined(run.frames for run in self.runs)))
+
+    @property
+    def excerpts(self) -> tuple[Excerpt, ...]:
+        """The same, part by part."""
+        return tuple(Excerpt(self.index, tuple(_joined(run.frames for run in part))) for part in self.parts)
 
     @property
     def reorder(self) -> int:
@@ -81,7 +91,9 @@ class SplicePlan:
         return sum(len(run.frames) for run in self.runs)
 
 
-def plan(video: VideoSpec, index: PacketIndex, edited: np.ndarray, muxer: str) -> SplicePlan:
+def plan(
+    video: VideoSpec, index: PacketIndex, edited: np.ndarray, muxer: str, part_frames: int = PART_FRAMES
+) -> SplicePlan:
     """Which GOPs hold an edited frame. `edited`: (F,) bool per shown frame. Raises NotSpliceable."""
     _require_spliceable(video, index, muxer)
     order = np.argsort(index.pts, kind="stable")
@@ -97,7 +109,32 @@ def plan(video: VideoSpec, index: PacketIndex, edited: np.ndarray, muxer: str) -
         _run(index, first, end, None if end == len(touched) or touched[end] else index.gops[end], replaced)
         for first, end in _stretches(touched, index)
     )
-    return SplicePlan(index, runs, replaced)
+    return SplicePlan(index, tuple(_parts(runs, part_frames)), replaced)
+
+
+def _parts(runs: Sequence[Run], part_frames: int) -> Iterator[tuple[Run, ...]]:
+    part: list[Run] = []
+    for run in runs:
+        part.append(run)
+        if sum(len(one.frames) for one in part) >= part_frames:
+            yield tuple(part)
+            part = []
+    if part:
+        yield tuple(part)
+
+
+def _joined(stretches: Iterable[range]) -> Iterator[range]:
+    """The same frames in as few stretches as can be."""
+    held = range(0)
+    for stretch in stretches:
+        if held and stretch.start == held.stop:
+            held = range(held.start, stretch.stop)
+            continue
+        if held:
+            yield held
+        held = stretch
+    if held:
+        yield held
 
 
 def _require_spliceable(video: VideoSpec, index: PacketIndex, muxer: str) -> None:

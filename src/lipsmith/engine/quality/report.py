@@ -118,7 +118,7 @@ def _sync_figures(verdict: Verdict) -> list[Figure]:
     found = verdict.sync_dub
     meaning = "How far the sound is behind the lips (minus: ahead of them); within one frame nobody sees it."
     if found is None:
-        return [Figure("Lips and sound", "not measured", "within 1 frame", "unknown", meaning)]
+        return [Figure("Lips and sound", "not measured", "within 1 frame", "unknown", meaning), *_lip_sync(verdict)]
     state: State = "good" if abs(found.offset_frames) <= 1 else "fair" if abs(found.offset_frames) <= 2 else "poor"
     before = verdict.sync_source
     compared = f", source {before.confidence:.1f}" if before is not None else ""
@@ -131,6 +131,16 @@ def _sync_figures(verdict: Verdict) -> list[Figure]:
             "unknown" if before is None else "good" if found.confidence >= 0.6 * before.confidence else "fair",
             "How clearly the lips follow this sound and no other.",
         ),
+        *_lip_sync(verdict),
+    ]
+
+
+def _lip_sync(verdict: Verdict) -> list[Figure]:
+    if (found := verdict.lip_sync) is None:
+        return []
+    return [
+        Figure("LSE-C", f"{found.lse_c:.2f}", "larger is better", "unknown", "SyncNet's confidence, your weights."),
+        Figure("LSE-D", f"{found.lse_d:.2f}", "smaller is better", "unknown", "SyncNet's distance, your weights."),
     ]
 
 

@@ -55,6 +55,14 @@ class Tally:
     poor: int = 0  # still beyond tolerance after all tries; the best was kept
     gap_errors: list[float] = field(default_factory=list)  # face widths, one per painted mouth
 
+    def add(self, other: Tally) -> None:
+        """What happened in another part of the shot."""
+        self.dubbed |= other.dubbed
+        self.retried += other.retried
+        self.softened += other.softened
+        self.poor += other.poor
+        self.gap_errors += other.gap_errors
+
 
 @dataclass(frozen=True)
 class _Task:

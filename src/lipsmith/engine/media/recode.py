@@ -1,0 +1,163 @@
+"""Runs of GOPs encoded anew: edited frames in, packets out, as the encoder gives them.
+
+Every run has an encoder of its own, so runs do not know of each other but for what the budget has left. A part is some
+neighbouring runs with a budget of its own: parts can be encoded anywhere and in any order, with the same result. While
+an encoder brings out its last pictures the next one already takes in its first. Knows nothing of containers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+
+import av
+from av.video.codeccontext import VideoCodecContext
+from av.video.frame import PictureType
+
+from lipsmith.engine.media import clock, decode
+from lipsmith.engine.media import quantiser as quantisers
+from lipsmith.engine.media.coded import Coded
+from lipsmith.engine.media.encode import RunEncoders
+from lipsmith.engine.media.frame import Frame
+from lipsmith.engine.media.gops import Excerpt
+from lipsmith.engine.media.probe import require_video
+from lipsmith.engine.media.quantiser import Budget, Matching, Sample
+from lipsmith.engine.media.spec import MediaSpec
+from lipsmith.engine.media.splice import Run, SplicePlan
+from lipsmith.errors import BrokenMedia
+
+
+class Recoder:
+    """Encodes the runs of one plan."""
+
+    def __init__(self, source: MediaSpec, splice: SplicePlan, encoders: RunEncoders) -> None:
+        self._source, self._splice, self._encoders = source, splice, encoders
+        self._codec = require_video(source).codec
+
+    def packets(self, frames: Iterable[Frame], parts: Iterable[int] | None = None) -> Iterator[Coded]:
+        """As many as the runs of these parts (None: all) have frames, in the encoder's order, run by run.
+
+        `frames` are theirs, in order. Raises BrokenMedia where one is missing.
+        """
+        edited = iter(frames)
+        chosen = range(len(self._splice.parts)) if parts is None else parts
+        for number in chosen:
+            yield from self._part(self._splice.parts[number], edited)
+
+    def _part(self, runs: tuple[Run, ...], frames: Iterator[Frame]) -> Iterator[Coded]:
+        budget, matching = Budget.of(self._splice.index, self._splice.replaced), Matching()
+        with ThreadPoolExecutor(1, "last-pictures") as pool:
+            before: _Ending | None = None
+            for run in (run for run in runs if run.frames):
+                factor = self._rate_factor(run, budget, matching)
+                encoding = _Encoding(self._encoders.open(run.octets, len(run.frames), factor), run.keyframes)
+                taken = 0
+                for coded in encoding.taken_in(self._of_run(run, frames)):
+                    if before is not None:
+                        yield from before.packets(budget)
+                        before = None
+                    taken += len(coded.data)
+                    yield coded
+                if before is not None:
+                    yield from before.packets(budget)
+                self._require_all(run, encoding)
+                before = _Ending(run.octets, taken, pool.submit(encoding.last))
+            if before is not None:
+                yield from before.packets(budget)
+
+    def _of_run(self, run: Run, frames: Iterator[Frame]) -> Iterator[Frame]:
+        for number in run.frames:
+            frame = next(frames, None)
+            if frame is None or frame.index != number:
+                return
+            yield frame
+
+    def _require_all(self, run: Run, encoding: _Encoding) -> None:
+        if missing := len(run.frames) - encoding.count:
+            raise BrokenMedia(
+                f"{self._source.path}: {missing} of the {len(run.frames)} pictures from frame "
+                f"{run.frames.start} on cannot be decoded; the file is damaged there. Repair it or choose other ranges."
+            )
+
+    def _rate_factor(self, run: Run, budget: Budget, matching: Matching) -> float | None:
+        if not self._encoders.by_rate_factor:
+            return None
+        index, quantiser = self._splice.index, None
+        if self._codec == "h264":
+            quantiser = quantisers.read(self._source, index, run, self._encoders.threads)
+        sample = Sample.of(index, run)
+        trial = partial(quantisers.matching, sample.octets, partial(self._trial, sample, run.keyframes))
+        base, coarsest = matching.base(quantiser, budget, trial)
+        return budget.rate_factor(base, at_most=coarsest)
+
+    def _trial(self, sample: Sample, keyframes: frozenset[int], rate_factor: float) -> int:
+        """Octets of the sample's own pictures at this rate factor."""
+        octets, threads, index = 0, self._encoders.threads, self._splice.index
+        around = range(sample.frames[0].start, sample.frames[-1].stop)  # seeking between would cost more
+        pictures = decode.frames(self._source, Excerpt(index, (around,)), threads=threads)
+        for stretch in sample.frames:
+            encoding = _Encoding(self._encoders.open(1, len(stretch), rate_factor), keyframes)
+            made = [*encoding.taken_in(_inside(stretch, pictures)), *encoding.last()]
+            octets += sum(len(coded.data) for coded in made if coded.pts in sample.counted)
+        return octets
+
+
+def _inside(stretch: range, frames: Iterator[Frame]) -> Iterator[Frame]:
+    """Takes no more of them than it must."""
+    for frame in frames:
+        if frame.index in stretch:
+            yield frame
+        if frame.index >= stretch.stop - 1:
+            return
+
+
+@dataclass(frozen=True)
+class _Ending:
+    """A run whose last pictures are still to come out of its encoder."""
+
+    source_octets: int
+    octets: int  # that came out already
+    rest: Future[list[Coded]]
+
+    def packets(self, budget: Budget) -> list[Coded]:
+        """The last ones, entered into the budget."""
+        last = self.rest.result()
+        budget.account(self.source_octets, self.octets + sum(len(coded.data) for coded in last))
+        return last
+
+
+class _Encoding:
+    """One encoder at work."""
+
+    def __init__(self, context: VideoCodecContext, keyframes: frozenset[int]) -> None:
+        self._context, self._keyframes = context, keyframes
+        self._times: dict[int, tuple[int, int]] = {}  # the encoder's time stamp -> the frame's (time stamp, duration)
+        self._latest: int | None = None
+        self.count = 0  # frames taken in
+
+    def taken_in(self, frames: Iterable[Frame]) -> Iterator[Coded]:
+        for frame in frames:
+            yield from self.take_in(frame)
+
+    def take_in(self, frame: Frame) -> Iterator[Coded]:
+        """What comes out when this frame has gone in."""
+        picture = frame.picture
+        forced = self._latest is None or frame.pts in self._keyframes
+        picture.pict_type = PictureType.I if forced else PictureType.NONE
+        stamp = clock.rescale(frame.pts, frame.time_base, self._context.time_base)
+        self._latest = stamp if self._latest is None else max(stamp, self._latest + 1)
+        self._times[self._latest] = (frame.pts, picture.duration or 0)
+        picture.pts, picture.time_base = self._latest, self._context.time_base
+        self.count += 1
+        for packet in self._context.encode(picture):
+            yield self._coded(packet)
+
+    def last(self) -> list[Coded]:
+        return [self._coded(packet) for packet in self._context.encode(None)]
+
+    def _coded(self, packet: av.Packet) -> Coded:
+        assert packet.pts is not None
+        pts, duration = self._times.pop(packet.pts)
+        return Coded(pts, duration, bool(packet.is_keyframe), bytes(packet))

@@ -1,0 +1,430 @@
+"""All that comes before the first frame of a dub is painted: voices heard, mouths planned, actors at hand.
+
+shot  -> look -> people            (footage)
+voice -> features -> motion -> MouthPath            (speech)
+person -> library, calibration                      (actor)
+MouthPath + person -> target -> retrieval           (render)
+
+Takes a shot and `DubOptions`, gives a `Stage`, from which the pictures come painted and are written.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+import torch
+from threadpoolctl import threadpool_limits
+
+from lipsmith.engine import footage as footages
+from lipsmith.engine.actor import calibration, model
+from lipsmith.engine.actor.expression import expression
+from lipsmith.engine.faces.mesh import region_of
+from lipsmith.engine.faces.track import Nets, torch_device
+from lipsmith.engine.footage import Footage, Person
+from lipsmith.engine.media import clock, decode, loop, mux
+from lipsmith.engine.media.ahead import ahead
+from lipsmith.engine.media.clock import Span
+from lipsmith.engine.media.coded import CodedFiles
+from lipsmith.engine.media.frame import Frame
+from lipsmith.engine.media.soundtrack import Voice
+from lipsmith.engine.media.splice import PART_FRAMES, SplicePlan, Whole
+from lipsmith.engine.mouth import MouthBasis, MouthPath
+from lipsmith.engine.progress import Progress
+from lipsmith.engine.render import target as targets
+from lipsmith.engine.render.painter import Painter
+from lipsmith.engine.render.performance import Part, Performance, Tally
+from lipsmith.engine.render.retrieval import Wanted, retrieve
+from lipsmith.engine.render.schedule import Run, runs
+from lipsmith.engine.speech import audio, features, motion
+from lipsmith.engine.speech import script as scripts
+from lipsmith.errors import RequestError
+from lipsmith.weights import WeightStore
+
+_LEARN_FROM_SECONDS = 6.0  # around each range, where the actor is to be learnt from the shot itself
+_SEE_FROM_SECONDS = 1.0  # around each range, where he is known
+_LENGTH_TOLERANCE_SECONDS = 0.5  # a voice that differs more from the video's length is worth a warning
+
+
+@dataclass(frozen=True)
+class VoiceFor:
+    """A file with speech and who says it; None is the main speaker."""
+
+    path: Path
+    actor: int | None = None
+    script: str | None = None  # what is said, in English: closures are then timed by it
+    ranges: tuple[str, ...] = ()  # where this voice alone is dubbed; empty: as the whole dub
+
+
+@dataclass(frozen=True)
+class DubOptions:
+    """What one dub asks for."""
+
+    voices: tuple[VoiceFor, ...]
+    ranges: tuple[str, ...] = ()  # "START-END" in seconds or SMPTE; empty: everywhere
+    start_frame: int = 0  # the first to be dubbed; voices begin with it, before it the source is seen and heard
+    loop_video: bool = False  # the picture starts anew while a voice lasts
+    soundtrack: Path | None = None  # what is heard; None: the voices
+    strength: float = 1.0  # of articulation, 0 (still) to 2
+    maintain_expression: bool = False  # keep the source's smile or tension and only speak through it
+    language: str | None = None  # tag of the new soundtrack, ISO 639-2 ("fra"); None: as the one it replaces
+    keep_original_audio: bool = False  # the new soundtrack is added before the others instead of replacing the first
+    device: str = "auto"
+    threads: int = 2
+    part_frames: int = PART_FRAMES  # what is encoded anew is planned in parts of about so many
+
+
+@dataclass(frozen=True)
+class DubResult:
+    """What was done."""
+
+    output: Path
+    frames_total: int
+    frames_dubbed: int
+    frames_without_face: int  # no usable face of any dubbed actor: passed through
+    frames_retried: int  # the first choice did not pass the self-check
+    frames_softened: int  # nor did any other mouth: a gentler target was painted
+    actors: tuple[int, ...]
+    warnings: tuple[str, ...]
+    differences: tuple[str, ...]
+    stage_seconds: dict[str, float]
+    details: dict[str, object]
+
+
+@contextmanager
+def rehearsed(
+    shot: Path,
+    out: Path,
+    options: DubOptions,
+    store: WeightStore,
+    model: Path | Mapping[int, Path] | None,
+    seen: Footage | None,
+    progress: Progress,
+) -> Iterator[Stage]:
+    """All that comes before the first frame is painted."""
+    _require_distinct(options)
+    watch = Watch()
+    with bounded(options.threads), ExitStack() as stack:
+        where = torch_device(options.device)
+        nets = Nets(store, where)
+        voices = [(voice, audio.load(voice.path)) for voice in options.voices]  # unreadable ones fail before the work
+        if seen is None:
+            with watch.stage("prepare"):
+                near = _near(options, known=model is not None)
+                seen = footages.look(
+                    shot, store=store, nets=nets, device=where, threads=options.threads, progress=progress, near=near
+                )
+        start = _start_seconds(options, seen)
+        shown = _shown(seen, options, start, max(waveform.seconds for _, waveform in voices))
+        everywhere = clock.parse_ranges(options.ranges, shown.video) or _from(start, shown)
+        roles = [(shown.person(voice.actor), voice, waveform) for voice, waveform in voices]
+        if len({person.actor for person, *_ in roles}) < len(roles):
+            raise RequestError("Two voices were given for the same actor; name each actor once.")
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lipsmith-")))
+        parts: list[Part] = []
+        cast: list[Role] = []
+        speech = Speech(store, where)
+        for person, voice, waveform in roles:
+            with watch.stage("train"):
+                given = model.get(person.actor) if isinstance(model, Mapping) else model
+                actor_model = stack.enter_context(
+                    _actor(seen, seen.person(person.actor), given, folder, options, progress)
+                )
+            with watch.stage("motion"):
+                path = speech.path(waveform, shown.seconds - start, voice.script)
+                wanted = calibration.wanted(path, MouthBasis.load(), actor_model.calibration, options.strength)
+                if options.maintain_expression:
+                    wanted[person.measured.indices] += _expression(person, actor_model, shown)
+                spans = clock.parse_ranges(voice.ranges, shown.video) or everywhere
+                parts += cast_parts(shown, person, actor_model, wanted, spans)
+                speaks = bool(np.abs(path.coefficients).max(initial=0.0) > 0)
+                cast.append(Role(person, voice, waveform, speaks, actor_model.calibration))
+        performance = Performance(shown.video, nets.mesh, tuple(parts))
+        splice: SplicePlan | Whole = Whole("the video is looped")
+        if shown is seen:
+            splice = mux.plan_splice(seen.spec, out, seen.pts, performance.edited, options.part_frames)
+        yield Stage(options, seen, shown, start, everywhere, tuple(cast), performance, splice, watch)
+
+
+@dataclass(frozen=True)
+class Role:
+    """One voice and who says it."""
+
+    person: Person
+    voice: VoiceFor
+    waveform: audio.Waveform
+    speaks: bool
+    calibration: calibration.Calibration
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A dub before its first frame is painted."""
+
+    options: DubOptions
+    seen: Footage
+    shown: Footage
+    start_seconds: float
+    everywhere: tuple[Span, ...]
+    cast: tuple[Role, ...]
+    performance: Performance
+    splice: SplicePlan | Whole
+    watch: Watch
+
+    def painted(self, parts: Sequence[int] | None = None) -> Generator[Frame, None, None]:
+        """The frames that go to the encoder, of all parts or of these; painted ahead of it."""
+        play = chain.from_iterable(self.performance.play(frames) for frames in self._decoded(parts))
+        return ahead(play, partial(torch.set_num_threads, self.options.threads))
+
+    def _decoded(self, parts: Sequence[int] | None) -> Iterator[Iterator[Frame]]:
+        """Each part begins anew, so that it comes out the same whoever renders it."""
+        threads = self.options.threads
+        if self.shown is not self.seen:
+            play = partial(decode.frames, self.seen.spec, threads=threads)
+            yield loop.frames(play, self.seen.video, len(self.shown.pts))
+        elif isinstance(self.splice, SplicePlan):
+            excerpts = self.splice.excerpts
+            for number in range(len(excerpts)) if parts is None else parts:
+                yield decode.frames(self.seen.spec, excerpts[number], threads=threads)
+        else:
+            yield decode.frames(self.seen.spec, threads=threads)
+
+    def write(self, out: Path, pictures: Iterable[Frame] | CodedFiles, progress: Progress) -> mux.RewriteReport:
+        options, starts = self.options, self.start_seconds
+        heard = [role.voice.path for role in self.cast] if options.soundtrack is None else [options.soundtrack]
+        return mux.rewrite(
+            self.shown.spec,
+            out,
+            pictures,
+            [Voice(path, start_seconds=starts) for path in heard],
+            splice=self.splice,
+            sound=mux.NewTrack(
+                options.language, options.keep_original_audio, own_before=starts > 0, own_after=_is_ranged(options)
+            ),
+            progress=lambda _stage, done, total: progress("render", done, total),
+            threads=options.threads,
+        )
+
+    def result(self, out: Path, report: mux.RewriteReport, tally: Tally) -> DubResult:
+        video = self.seen.video
+        return DubResult(
+            output=out,
+            frames_total=len(self.shown.pts),
+            frames_dubbed=len(tally.dubbed),
+            frames_without_face=_missed(self.shown, _spans(self.shown, self.options, self.everywhere), tally.dubbed),
+            frames_retried=tally.retried,
+            frames_softened=tally.softened,
+            actors=tuple(role.person.actor for role in self.cast),
+            warnings=_warnings(self.shown, self.cast, tally.dubbed, self.start_seconds),
+            differences=report.differences,
+            stage_seconds=self.watch.seconds,
+            details={
+                "encoder": report.encoder,
+                "encoder_settings": report.settings,
+                "frames_encoded": report.frames_encoded,
+                "why_all_encoded": report.why_all_encoded,
+                "cuts": list(self.seen.cuts),
+                "av_offset_frames": footages.believed_offset(self.cast[0].person, float(video.frame_rate)),
+                "frames_beyond_tolerance": tally.poor,
+                "mean_gap_error": float(np.mean(tally.gap_errors)) if tally.gap_errors else 0.0,
+                "gain": [role.calibration.gain for role in self.cast],
+                "manner_gain": [role.calibration.manner_gain for role in self.cast],
+            },
+        )
+
+
+def _near(options: DubOptions, *, known: bool) -> footages.Near | None:
+    """Where to look when only ranges are dubbed; None: everywhere, as the numbers of actors are those of the whole."""
+    if not options.ranges or any(voice.actor is not None for voice in options.voices):
+        return None
+    return footages.Near(options.ranges, _SEE_FROM_SECONDS if known else _LEARN_FROM_SECONDS)
+
+
+def _start_seconds(options: DubOptions, seen: Footage) -> float:
+    """Raises RequestError."""
+    if not 0 <= options.start_frame < len(seen.pts):
+        raise RequestError(f"The dub begins with frame {options.start_frame}; the shot has {len(seen.pts)} frames.")
+    if options.start_frame and _is_ranged(options):
+        raise RequestError("Ranges and a first frame do not go together: give the one or the other.")
+    return float(seen.seconds[options.start_frame])
+
+
+def _from(start_seconds: float, seen: Footage) -> tuple[Span, ...]:
+    return (Span(start_seconds, seen.video.duration_seconds_from_content),) if start_seconds else ()
+
+
+def _is_ranged(options: DubOptions) -> bool:
+    return bool(options.ranges) or any(voice.ranges for voice in options.voices)
+
+
+def _spans(seen: Footage, options: DubOptions, everywhere: tuple[Span, ...]) -> tuple[Span, ...]:
+    """Where anybody is dubbed; none: everywhere."""
+    told = [clock.parse_ranges(voice.ranges, seen.video) or everywhere for voice in options.voices]
+    return () if any(not spans for spans in told) else tuple(span for spans in told for span in spans)
+
+
+def _shown(seen: Footage, options: DubOptions, start_seconds: float, voice_seconds: float) -> Footage:
+    """What is to be seen: the shot, or the shot again and again. Raises RequestError."""
+    if not options.loop_video:
+        return seen
+    if _is_ranged(options):
+        raise RequestError("Ranges and a looped video do not go together: give the one or the other.")
+    end = start_seconds + voice_seconds
+    return footages.looped(seen, end) if end > seen.video.duration_seconds_from_content else seen
+
+
+class Speech:
+    """The speech half, loaded once for all voices."""
+
+    def __init__(self, store: WeightStore, device: torch.device) -> None:
+        self._listener = features.load_listener(store, device)
+        self._model = motion.MotionModel(device)
+
+    def path(self, waveform: audio.Waveform, seconds: np.ndarray, script: str | None = None) -> MouthPath:
+        """What a mouth does at (T,) times of the voice. Raises RequestError for a script that is not what it says."""
+        heard = features.extract(waveform, self._listener)
+        if script is not None:
+            heard = replace(heard, closing=self._closing(waveform, script))
+        return motion.speak(waveform, heard, self._model, seconds)
+
+    def _closing(self, waveform: audio.Waveform, script: str) -> np.ndarray:
+        probabilities = features.hear_phonemes(waveform, self._listener)
+        aligned = scripts.align(scripts.pronounce(script), probabilities)
+        if not aligned.fits:
+            raise RequestError(
+                "The script is not what the voice says (or is not English); give the right one, or none."
+            )
+        return aligned.closing(len(probabilities))
+
+
+def cast_parts(
+    seen: Footage, person: Person, actor: model.ActorModel, wanted: np.ndarray, spans: tuple[Span, ...] = ()
+) -> tuple[Part, ...]:
+    """All that one person will do in the shot. `wanted`: (F, 51, 3) mouths in his own frame, one per video frame."""
+    jaw = targets.learn_jaw(actor.library.index.lower)
+    painter = Painter(actor.library, (1 << seen.video.bit_depth) - 1, actor.full)
+    schedule = runs(person.measured, seen.seconds, seen.cuts, spans)
+    return tuple(_part(run, person, wanted, actor, jaw, painter, seen) for run in schedule)
+
+
+def _part(
+    run: Run,
+    person: Person,
+    wanted: np.ndarray,
+    actor: model.ActorModel,
+    jaw: targets.JawResponse,
+    painter: Painter,
+    seen: Footage,
+) -> Part:
+    """One unbroken run of frames."""
+    measured, index = person.measured, actor.library.index
+    goal = calibration.project(wanted[measured.indices[run.rows]], index.points, actor.calibration)
+    aimed = targets.aim(measured, run.rows, targets.settled(goal, float(seen.video.frame_rate)), run.weight, jaw)
+    own = actor.provenance.footage == seen.spec.path.name
+    tone = index.tone_at(aimed.indices % (seen.period or len(seen.pts))) if own else None
+    choice = retrieve(Wanted(aimed.mouths, aimed.placement.rotation, aimed.placement.scale, tone), index)
+    regions = tuple(region_of(points) for points in person.track.landmarks[run.rows])
+    return Part(aimed, choice, painter, regions, index.points)
+
+
+def _expression(person: Person, actor: model.ActorModel, seen: Footage) -> np.ndarray:
+    """(N, 51, 3) what his mouth shows beside speech in the frames where he is seen."""
+    measured = person.measured
+    return expression(measured.points, measured.shot, actor.calibration, float(seen.video.frame_rate))
+
+
+@contextmanager
+def _actor(
+    seen: Footage, person: Person, given: Path | None, folder: Path, options: DubOptions, progress: Progress
+) -> Iterator[model.ActorModel]:
+    """The given actor, or one trained on the fly into `folder`."""
+    path = given or folder / f"{person.actor}.lipsmith"
+    if given is None:
+        learn(seen, person, path, options.threads, progress)
+    with model.load(path) as loaded:
+        loaded.require_colour_of(seen.video)
+        yield loaded
+
+
+def learn(seen: Footage, person: Person, out: Path, threads: int, progress: Progress) -> int:
+    return model.train(
+        person.measured,
+        decode.frames(seen.spec, seen.excerpt, threads=threads),
+        seen.video,
+        out,
+        footage=seen.spec.path.name,
+        actor=person.actor,
+        heard=person.heard,
+        progress=progress,
+    )
+
+
+def _missed(seen: Footage, spans: tuple[Span, ...], dubbed: set[int]) -> int:
+    wanted = [i for i, t in enumerate(seen.seconds) if not spans or any(span.contains(float(t)) for span in spans)]
+    return sum(i not in dubbed for i in wanted)
+
+
+def _warnings(
+    seen: Footage,
+    cast: tuple[Role, ...],
+    dubbed: set[int],
+    start_seconds: float,
+) -> tuple[str, ...]:
+    told = list(seen.spec.warnings)
+    length = seen.video.duration_seconds_from_content - start_seconds
+    for role in cast:
+        voice, waveform = role.voice, role.waveform
+        told += footages.notes(role.person)
+        if not role.speaks:
+            told.append(f"{voice.path.name} holds no speech: the mouth rests.")
+        elif waveform.seconds > length + _LENGTH_TOLERANCE_SECONDS:
+            told.append(f"{voice.path.name} is {waveform.seconds - length:.1f} s longer than the video and was cut.")
+        elif waveform.seconds < length - _LENGTH_TOLERANCE_SECONDS:
+            told.append(
+                f"{voice.path.name} ends {length - waveform.seconds:.1f} s before the video; the mouth rests then."
+            )
+    if not dubbed:
+        told.append("No frame was dubbed: no dubbed actor is near and frontal enough anywhere.")
+    return tuple(dict.fromkeys(told))
+
+
+def _require_distinct(options: DubOptions) -> None:
+    if not options.voices:
+        raise RequestError("No voice was given: there is nothing to say.")
+    named = [voice.actor for voice in options.voices]
+    if len(set(named)) < len(named):
+        raise RequestError("Two voices were given for the same actor; name each actor once.")
+
+
+@contextmanager
+def bounded(threads: int) -> Iterator[None]:
+    """Torch gets `threads`; the matrix library one: its spinning threads starve the codecs (20-50 times slower)."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        with threadpool_limits(limits=1, user_api="blas"):
+            yield
+    finally:
+        torch.set_num_threads(before)
+
+
+class Watch:
+    """Seconds per stage; stages may come several times."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        start = time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds[name] = round(self.seconds.get(name, 0.0) + time.monotonic() - start, 3)
