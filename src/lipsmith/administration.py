@@ -43,7 +43,8 @@ def new_key(here: Context, email: str) -> str:
     """Raises RequestError for what is no address."""
     if "@" not in email.strip("@") or len(email) > 254:
         raise RequestError(f"{email!r} is not an e-mail address.")
-    return create_key(here.engine, email)
+    with transaction(here.engine) as session:
+        return create_key(session, email)
 
 
 def drop_key(here: Context, prefix: str) -> int:
@@ -90,7 +91,7 @@ def retry(here: Context, job_id: int) -> dict[str, Any]:
 
 
 def _job(session: Session, job_id: int) -> Job:
-    row = session.get(Job, job_id)
+    row = session.get(Job, job_id, with_for_update=True)
     if row is None:
         raise RequestError(f"There is no job {job_id}.")
     return row

@@ -1,0 +1,85 @@
+"""Files of this machine that are copies of objects in a bucket, up to a size: those used longest ago go first.
+
+Any number of processes share the folder. Whoever uses a copy holds a lock on it, which dies with him; what nobody
+holds may go. Knows no store: it is told how to fetch.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+
+class Cache:
+    """Copies below `folder`, at most `limit_bytes` of them besides those in use."""
+
+    def __init__(self, folder: Path, limit_bytes: int) -> None:
+        self._folder, self._limit = folder, limit_bytes
+
+    @contextmanager
+    def copy(self, key: str, version: str, fetch: Callable[[BinaryIO], None]) -> Iterator[Path]:
+        """The copy of an object's version, fetched where it is not there; it stays until the end of the block.
+
+        It is named as the object is: what the engine says about a file names it.
+        """
+        place = self._folder / hashlib.sha256(f"{key} {version}".encode()).hexdigest()[:40]
+        path = place / key.rpartition("/")[2]
+        while True:
+            with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_SH)
+                if path.exists() and path.stat().st_ino == os.fstat(file.fileno()).st_ino:  # not removed meanwhile
+                    os.utime(path)
+                    yield path
+                    return
+            self._fetch(path, fetch)
+
+    def _fetch(self, path: Path, fetch: Callable[[BinaryIO], None]) -> None:
+        """Under another name until it is whole. Two that fetch the same thing at once do it twice."""
+        part = path.with_name(f"{path.name}.{os.urandom(6).hex()}.part")
+        try:
+            with _opened(part) as file:
+                fcntl.flock(file, fcntl.LOCK_SH)
+                fetch(file)
+                file.flush()
+                part.replace(path)
+                self._make_room()
+        finally:
+            part.unlink(missing_ok=True)
+
+    def _make_room(self) -> None:
+        found = []
+        for path in self._folder.glob("*/*"):
+            with contextlib.suppress(FileNotFoundError):
+                told = path.stat()
+                found.append((told.st_mtime, told.st_size, path))
+        total = sum(size for _, size, _ in found)
+        for _, size, path in sorted(found):
+            if total <= self._limit:
+                return
+            if _removed(path):
+                total -= size
+
+
+def _opened(part: Path) -> BinaryIO:
+    """To be written; again where its folder was removed in between."""
+    while True:
+        part.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            return part.open("wb")
+
+
+def _removed(path: Path) -> bool:
+    """False where somebody holds it."""
+    with contextlib.suppress(FileNotFoundError, BlockingIOError), path.open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        path.unlink()
+        with contextlib.suppress(OSError):
+            path.parent.rmdir()
+        return True
+    return False
