@@ -13,7 +13,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 
 class Cache:
@@ -30,23 +30,21 @@ class Cache:
         """
         place = self._folder / hashlib.sha256(f"{key} {version}".encode()).hexdigest()[:40]
         path = place / key.rpartition("/")[2]
-        while True:
-            with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
-                fcntl.flock(file, fcntl.LOCK_SH)
-                if path.exists() and path.stat().st_ino == os.fstat(file.fileno()).st_ino:  # not removed meanwhile
-                    os.utime(path)
-                    yield path
-                    return
+        while (held := _held(path, "rb")) is None:
             self._fetch(path, fetch)
+        with held:
+            os.utime(path)
+            yield path
 
     def _fetch(self, path: Path, fetch: Callable[[BinaryIO], None]) -> None:
         """Under another name until it is whole. Two that fetch the same thing at once do it twice."""
         part = path.with_name(f"{path.name}.{os.urandom(6).hex()}.part")
         try:
-            with _opened(part) as file:
-                fcntl.flock(file, fcntl.LOCK_SH)
-                fetch(file)
-                file.flush()
+            while (held := _held(part, "wb")) is None:
+                part.parent.mkdir(parents=True, exist_ok=True)
+            with held:
+                fetch(held)
+                held.flush()
                 part.replace(path)
                 self._make_room()
         finally:
@@ -54,10 +52,11 @@ class Cache:
 
     def _make_room(self) -> None:
         found = []
-        for path in self._folder.glob("*/*"):
-            with contextlib.suppress(FileNotFoundError):
-                told = path.stat()
-                found.append((told.st_mtime, told.st_size, path))
+        for folder, _, names in os.walk(self._folder):  # unlike a glob it does not mind what goes meanwhile
+            for path in (Path(folder) / name for name in names):
+                with contextlib.suppress(FileNotFoundError):
+                    told = path.stat()
+                    found.append((told.st_mtime, told.st_size, path))
         total = sum(size for _, size, _ in found)
         for _, size, path in sorted(found):
             if total <= self._limit:
@@ -66,12 +65,18 @@ class Cache:
                 total -= size
 
 
-def _opened(part: Path) -> BinaryIO:
-    """To be written; again where its folder was removed in between."""
-    while True:
-        part.parent.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(FileNotFoundError):
-            return part.open("wb")
+def _held(path: Path, mode: Literal["rb", "wb"]) -> BinaryIO | None:
+    """The file, held as long as it is open; None where it or its folder is not there, or not any more."""
+    try:
+        file = path.open(mode)
+    except FileNotFoundError:
+        return None
+    fcntl.flock(file, fcntl.LOCK_SH)
+    with contextlib.suppress(FileNotFoundError):
+        if path.stat().st_ino == os.fstat(file.fileno()).st_ino:
+            return file
+    file.close()  # removed before it was held
+    return None
 
 
 def _removed(path: Path) -> bool:

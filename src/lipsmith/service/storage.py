@@ -205,8 +205,8 @@ class Folder(Storage):
         made.replace(target)
 
     def keys_below(self, prefix: str) -> list[str]:
-        found = self.path(prefix).rglob("*")
-        return [path.relative_to(self._objects).as_posix() for path in found if path.is_file()]
+        found = os.walk(self.path(prefix))  # unlike a glob it does not mind what goes meanwhile
+        return [(Path(at) / name).relative_to(self._objects).as_posix() for at, _, names in found for name in names]
 
     def delete(self, key: str) -> None:
         self.path(key).unlink(missing_ok=True)
