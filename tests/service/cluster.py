@@ -74,10 +74,10 @@ def following(number: signal.Signals, user: int | None = None) -> Callable[[], N
     return first
 
 
-def _until(fine: Callable[[], bool], what: str, log: Path) -> None:
+def _until(fine: Callable[[], bool], what: str, process: subprocess.Popen[bytes], log: Path) -> None:
     ends = time.monotonic() + _START_SECONDS
     while not fine():
-        if time.monotonic() > ends:
+        if time.monotonic() > ends or process.poll() is not None:
             raise AssertionError(f"{what} did not start: {log.read_text()[-2000:]}")
         time.sleep(0.05)
 
@@ -122,7 +122,7 @@ class Postgres:
                 cwd="/",
                 preexec_fn=following(signal.SIGQUIT, self._user),
             )
-        _until(self._answers, "PostgreSQL", self._log)
+        _until(self._answers, "PostgreSQL", self.process, self._log)
 
     def _answers(self) -> bool:
         try:
@@ -185,7 +185,7 @@ class Store:
         config.write_text(json.dumps({"identities": [keys]}))
         options = [
             f"-dir={self.folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-s3", f"-s3.config={config}",
-            f"-s3.port={s3}", f"-s3.port.grpc={s3_rpc}", "-s3.port.iceberg=0", "-s3.iam=false",
+            f"-s3.port={s3}", f"-s3.port.grpc={s3_rpc}", "-s3.port.iceberg=0", "-s3.port.lance=0", "-s3.iam=false",
             f"-master.port={master}", f"-master.port.grpc={master_rpc}", "-master.telemetry=false",
             "-master.volumeSizeLimitMB=1024", f"-volume.port={volume}", f"-volume.port.grpc={volume_rpc}",
             "-volume.max=200", f"-filer.port={filer}", f"-filer.port.grpc={filer_rpc}",
@@ -195,7 +195,7 @@ class Store:
             self.process = subprocess.Popen(
                 [str(_weed()), "server", *options], stdout=out, stderr=out, preexec_fn=following(signal.SIGKILL)
             )
-        _until(self._answers, "the S3 server", log)
+        _until(self._answers, "the S3 server", self.process, log)
 
     def _answers(self) -> bool:
         """Whether a byte can be written: it listens some seconds before it can."""

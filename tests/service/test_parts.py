@@ -208,7 +208,7 @@ def test_the_queue_still_has_what_leases_and_places_need(tmp_path: Path) -> None
 
     assert list(signature(DBOS._recover_pending_workflows).parameters) == ["executor_ids"]
     assert list(signature(ActiveWorkflowById.count_for_queue).parameters) == ["self", "queue_name"]
-    worker = DBOS(config={"name": "x", "system_database_url": f"sqlite:///{tmp_path / 'q.db'}"})
+    worker = DBOS(config={"name": "lipsmith", "system_database_url": f"sqlite:///{tmp_path / 'q.db'}"})
     assert isinstance(worker._active_workflows_set, ActiveWorkflowById)
     DBOS.destroy()
     migrate_queue(f"sqlite:///{tmp_path / 'q.db'}")

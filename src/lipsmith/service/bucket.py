@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import mimetypes
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -85,7 +86,8 @@ class Bucket(Storage):
             yield path
 
     def commit(self, made: Path, key: str, content_type: str = "", name: str = "") -> None:
-        attributes: Attributes = {"Content-Type": content_type} if content_type else {}
+        kind = content_type or mimetypes.guess_type(key)[0]
+        attributes: Attributes = {"Content-Type": kind} if kind else {}
         if name:
             attributes["Content-Disposition"] = f"attachment; filename*=UTF-8''{quote(name, safe='')}"
         self._asked(

@@ -85,7 +85,7 @@ def openapi(request: Request) -> JSONResponse:
 @router.get("/api/metrics")
 def metrics(request: Request, here: Here) -> Response:
     with reading(here.engine) as session:
-        counts = dict(session.execute(select(Job.status, func.count()).group_by(Job.status)).tuples().all())
+        counts = dict(session.execute(select(Job.status, func.count()).group_by(Job.status)).all())
         stages = session.scalars(select(Stage)).all()
     return Response(request.app.state.metrics.text(counts, stages), media_type="text/plain; version=0.0.4")
 

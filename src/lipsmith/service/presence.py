@@ -74,7 +74,7 @@ def refuse_second_machine(here: Context) -> None:
         with reading(here.engine) as session:
             query = select(Lease.executor_id, Lease.beat).where(Lease.machine != machine())
             oldest = moment_of(session) - timedelta(seconds=here.settings.lease_seconds)
-            others: dict[str, object] = dict(session.execute(query.where(Lease.beat > oldest)).tuples().all())
+            others: dict[str, object] = dict(session.execute(query.where(Lease.beat > oldest)).all())
         first = others if first is None else first
         if any(first.get(name) != moment for name, moment in others.items()):
             raise RequestError(

@@ -26,7 +26,7 @@ def recover(here: Context) -> list[str]:
     if not _lost(here):
         return []
     with reading(here.engine) as session:
-        attempts = dict(session.execute(select(Job.id, Job.attempt).where(Job.status == "running")).tuples().all())
+        attempts = dict(session.execute(select(Job.id, Job.attempt).where(Job.status == "running")).all())
     lost = _lost(here)  # once more: what somebody else has put back meanwhile may run again already
     dead = sorted(set(lost.values()))
     if dead:

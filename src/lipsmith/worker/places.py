@@ -15,7 +15,7 @@ def share(worker: DBOS, queues: tuple[str, ...], at_once: int) -> None:
     """Let at most `at_once` run on `queues` together, the earlier ones first."""
     active = worker._active_workflows_set  # internal: the major version is pinned, a test holds it
     counted = active.count_for_queue
-    places = min(max(1, at_once), MOST)
+    places = min(at_once, MOST)
 
     def count(queue: str) -> int:
         if queue not in queues:
