@@ -17,6 +17,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,6 +30,7 @@ from tests.service.conftest import Elsewhere, Server, until
 from lipsmith.client import Client, LipsmithApiError
 from lipsmith.service import previews
 
+KINDS = ("worker", "worker", "server", "both")
 DUBS_OF_EACH = 2
 LONGEST_BREATH_SECONDS = 6.0
 FINISH_SECONDS = 900
@@ -40,6 +42,7 @@ class Story:
 
     shots: list[int] = field(default_factory=list)
     jobs: list[int] = field(default_factory=list)
+    kills: Counter[str] = field(default_factory=Counter)
 
 
 def run(server: Server, elsewhere: Elsewhere, video: Path, voice: Path, folder: Path, kills: int, seed: int) -> Story:
@@ -50,7 +53,9 @@ def run(server: Server, elsewhere: Elsewhere, video: Path, voice: Path, folder: 
     working.start()
     for _ in range(kills):
         time.sleep(chance.uniform(0.2, LONGEST_BREATH_SECONDS))
-        _kill(server, chance.choice(("server", "worker", "both")), chance)
+        what = chance.choice(KINDS)
+        _kill(server, what, chance)
+        story.kills[what] += 1
     done.set()
     working.join(FINISH_SECONDS)
     assert not working.is_alive(), "the client did not come to its end"
@@ -227,7 +232,10 @@ def main() -> None:
         standing.callback(server.stop)
         server.start()
         story = run(server, elsewhere, folder / "shot.mp4", demo.path("voice"), folder, kills, seed)
-    print(f"{kills} kills: {len(story.shots)} shots and {len(story.jobs)} dubs, all finished, none twice, no orphans")
+    told = ", ".join(f"{count} of {kind}" for kind, count in sorted(story.kills.items()))
+    print(
+        f"{kills} kills ({told}): {len(story.shots)} shots, {len(story.jobs)} dubs; all finished, none twice, no orphan"
+    )
 
 
 if __name__ == "__main__":

@@ -201,6 +201,18 @@ def test_a_copy_in_use_stays(tmp_path: Path) -> None:
         assert not path.exists()
 
 
+def test_copies_of_what_is_deleted_go(backend: Cluster | None, store: Storage, tmp_path: Path) -> None:
+    if backend is None:
+        pytest.skip("a folder needs no copies")
+    for key in ("1/video/a", "1/video/ab"):
+        put(store, key, b"secret")
+        with store.at_hand(key):
+            pass
+    store.delete("1/video/a")
+    store.forget_deleted()
+    assert [path.name for path in (tmp_path / "scratch").rglob("*") if path.is_file()] == ["ab"]
+
+
 def test_a_fetch_that_fails_leaves_nothing(tmp_path: Path) -> None:
     def fail(file: BinaryIO) -> None:
         file.write(b"half")

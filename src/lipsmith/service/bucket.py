@@ -122,6 +122,11 @@ class Bucket(Storage):
             return False
         return True
 
+    def forget_deleted(self) -> None:
+        for key in self._cache.originals():
+            if not self.exists(key):
+                self._cache.forget(key)
+
     def url(self, method: Literal["GET", "PUT"], key: str, seconds: int) -> str:
         return self._asked(lambda: obstore.sign(self._store, method, _object(key), timedelta(seconds=seconds)))
 

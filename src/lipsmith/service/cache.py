@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Literal
 
+_SLASH = "~"  # in no key
+
 
 class Cache:
     """Copies below `folder`, at most `limit_bytes` of them besides those in use."""
@@ -28,13 +30,23 @@ class Cache:
 
         It is named as the object is: what the engine says about a file names it.
         """
-        place = self._folder / hashlib.sha256(f"{key} {version}".encode()).hexdigest()[:40]
-        path = place / key.rpartition("/")[2]
+        place = f"{key.replace('/', _SLASH)}{_SLASH}{hashlib.sha256(version.encode()).hexdigest()[:16]}"
+        path = self._folder / place / key.rpartition("/")[2]
         while (held := _held(path, "rb")) is None:
             self._fetch(path, fetch)
         with held:
             os.utime(path)
             yield path
+
+    def originals(self) -> set[str]:
+        """The keys of the objects that there are copies of."""
+        return {place.name.rpartition(_SLASH)[0].replace(_SLASH, "/") for place in self._folder.glob("*")}
+
+    def forget(self, key: str) -> None:
+        """Remove the copies of an object, but those in use."""
+        for place in self._folder.glob(f"{key.replace('/', _SLASH)}{_SLASH}*"):
+            for path in list(place.iterdir()):
+                _removed(path)
 
     def _fetch(self, path: Path, fetch: Callable[[BinaryIO], None]) -> None:
         """Under another name until it is whole. Two that fetch the same thing at once do it twice."""

@@ -26,6 +26,7 @@ log = logging.getLogger("lipsmith.service")
 Role = Literal["worker", "api"]
 BEATS = 3  # in each lease
 _LOOK_SECONDS = 0.5
+_LAST_BEAT_SECONDS = 3.0  # for one that is on its way when the process ends
 
 
 def machine() -> str:
@@ -109,6 +110,8 @@ class Pulse(threading.Thread):
     def stop(self) -> None:
         """No further sign of life; what is left of the lease ends at once."""
         self._end.set()
+        if self.is_alive():
+            self.join(_LAST_BEAT_SECONDS)
         quietly(lambda: end(self._here, self._identity))
 
 

@@ -83,6 +83,10 @@ class Storage(ABC):
         """A URL of the store itself that allows this for a time. The settings ask for none where there can be none."""
         raise NotImplementedError
 
+    @abstractmethod
+    def forget_deleted(self) -> None:
+        """Remove what this machine still keeps of objects that are no more."""
+
     def exists(self, key: str) -> bool:
         return self.look(key) is not None
 
@@ -214,6 +218,9 @@ class Folder(Storage):
 
     def delete_below(self, prefix: str) -> None:
         shutil.rmtree(self.path(prefix), ignore_errors=True)
+
+    def forget_deleted(self) -> None:
+        pass  # nothing is kept twice
 
     def unfinished(self, key: str) -> Unfinished:
         return _Part(self, key, self._parts / checked(key).replace("/", "~"))

@@ -21,7 +21,7 @@ _JOB_PREFIX = "job-"
 _LOOK_SECONDS = 1.0  # how late after a lease's end it may be noticed
 
 
-def recover(here: Context) -> list[str]:
+def recover(here: Context, pulse: Pulse) -> list[str]:
     """Put the work of the dead back. Rows are read before leases: a worker born in between is not taken for dead."""
     if not _lost(here):
         return []
@@ -29,11 +29,12 @@ def recover(here: Context) -> list[str]:
         attempts = dict(session.execute(select(Job.id, Job.attempt).where(Job.status == "running")).all())
     lost = _lost(here)  # once more: what somebody else has put back meanwhile may run again already
     dead = sorted(set(lost.values()))
-    if dead:
+    if dead and pulse.steady:  # asked last: looking waits for a database that is away
         DBOS._recover_pending_workflows(dead)  # internal: the major version is pinned, a test holds it
         _say_pending(here, list(lost), attempts)
         log.warning("recovered", extra={"executors": dead, "workflows": list(lost)})
-    return dead
+        return dead
+    return []
 
 
 def _lost(here: Context) -> dict[str, str]:
@@ -70,8 +71,7 @@ class Watch(threading.Thread):
         looks = 0
         while not self._end.wait(min(_LOOK_SECONDS, lease / BEATS)):
             looks += 1
-            if self._pulse.steady:
-                quietly(lambda: recover(self._here))
+            quietly(lambda: recover(self._here, self._pulse))
             if looks * _LOOK_SECONDS >= lease:
                 looks = 0
                 quietly(lambda: tidy(self._here))

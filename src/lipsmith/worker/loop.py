@@ -48,7 +48,7 @@ def run(here: Context) -> None:
     places.share(worker, heavy, here.settings.worker_jobs)
     DBOS.launch()
     _open_queues(here)
-    quietly(lambda: leases.recover(here))
+    quietly(lambda: leases.recover(here, pulse))
     watch = leases.Watch(here, pulse)
     watch.start()
     log.info("worker started", extra={"executor": bench.executor_id, "queues": here.settings.queues})
@@ -57,6 +57,7 @@ def run(here: Context) -> None:
         if time.monotonic() - expired > _EXPIRE_EVERY_SECONDS:
             expired = time.monotonic()
             quietly(lambda: expire(here))
+            quietly(here.storage.forget_deleted)
     bench.hands.stopping.set()  # steps now end in nothing: they stay unfinished and are repeated
     watch.stop()
     bench.hands.kill_all()
