@@ -233,9 +233,8 @@ def main() -> None:
         server.start()
         story = run(server, elsewhere, folder / "shot.mp4", demo.path("voice"), folder, kills, seed)
     told = ", ".join(f"{count} of {kind}" for kind, count in sorted(story.kills.items()))
-    print(
-        f"{kills} kills ({told}): {len(story.shots)} shots, {len(story.jobs)} dubs; all finished, none twice, no orphan"
-    )
+    print(f"{kills} kills ({told}): {len(story.shots)} shots and {len(story.jobs)} dubs")
+    print("all finished, none twice, no orphan")
 
 
 if __name__ == "__main__":
