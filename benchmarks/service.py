@@ -1,6 +1,8 @@
-"""The service under load, on this machine: bytes, latency while a job renders, a long queue, long lists.
+"""The service under load, on this machine: bytes, latency while a job renders, a long queue, long lists; on a cluster
+of real parts the pace of two workers against one, and how soon the work of a dead one is taken over.
 
-Everything is measured on a real server process with its worker. Latencies are those a client sees over loopback.
+Everything is measured on real processes. Latencies are those a client sees over loopback. On the cluster each job and
+each worker has one thread, and what is timed begins with the first job's start: nobody waits for a process to load.
 """
 
 from __future__ import annotations
@@ -15,7 +17,9 @@ from contextlib import closing
 from pathlib import Path
 
 import httpx
-from tests.service.conftest import Server, await_job, await_shot, bring, until
+from tests.service import cluster as clusters
+from tests.service import crashes
+from tests.service.conftest import FAST, Server, await_job, await_shot, bring, drop, until
 
 from benchmarks import clips, table
 
@@ -24,6 +28,9 @@ BLOCK = bytes(1024 * 1024)
 CALLS_PER_SECOND, CALLS_SECONDS = 100, 10
 QUEUED, PRIORITIES = 1000, (10, 50, 90)
 SHOTS, PAGE = 5000, 100
+DUBS, TAKE_OVERS = 12, 10
+ONE_THREAD = {"LIPSMITH_THREADS": "1", "OMP_NUM_THREADS": "1"}
+LEASE_SECONDS = float(FAST["LIPSMITH_LEASE_SECONDS"])
 
 
 def run() -> None:
@@ -35,7 +42,79 @@ def run() -> None:
                 rows = [*_upload(server, api), *_latency(server, api), *_lists(server, api), *_drain(server, api)]
         finally:
             server.stop()
+    rows += on_cluster()
     table.report("service", rows, {str(row["what"]): row["measured"] for row in rows})
+
+
+def on_cluster() -> list[dict[str, object]]:
+    """The rows of several machines, or none where their parts cannot run."""
+    if (reason := clusters.why_not()) is not None:
+        print(f"no cluster: {reason}")
+        return []
+    with tempfile.TemporaryDirectory() as folder, clusters.started() as cluster:
+        server = Server(Path(folder) / "data", dict(ONE_THREAD), cluster)
+        server.start()
+        try:
+            with server.caller() as api:
+                rows = [*_two_workers(server, api), *_take_overs(server, api), *_latency(server, api)]
+        finally:
+            server.stop()
+    return [{**row, "what": f"cluster: {row['what']}"} for row in rows]
+
+
+def _two_workers(server: Server, api: httpx.Client) -> Iterator[dict[str, object]]:
+    """The same dubs by one worker and by two."""
+    shot = bring(api, "video", clips.clip("hdtf_bobmenendez"), "video/mp4")
+    voice = bring(api, "audio", clips.voice("en_jfk_11s.flac"), "audio/flac")
+    await_shot(api, shot["shot_id"], server)
+    paces = []
+    for count in (1, 2):
+        for worker in server.workers:
+            worker.terminate()
+            worker.wait(30)
+        first = min(_dub(api, shot["shot_id"], voice["audio_id"]) for _ in range(DUBS))
+        server.workers = [server.worker(number + 1) for number in range(count)]
+        until(lambda first=first: not _unfinished(server, first), 1800)
+        started, ended = _bounds(server, first)
+        paces.append(DUBS / (ended - started))
+        yield _row(f"dubs a minute, {count} worker{'s' * (count > 1)} of one thread", 60 * paces[-1], "")
+    yield _row("pace of two workers against one", paces[1] / paces[0], "1.7")
+
+
+def _dub(api: httpx.Client, shot_id: int, audio_id: str) -> int:
+    made = api.post(f"/v1/shots/{shot_id}/generate", json={"audio_id": audio_id, "output_filename": "x.mp4"})
+    return int(made.json()["generate_id"])
+
+
+def _unfinished(server: Server, first: int) -> int:
+    time.sleep(1)  # to be asked is work, too
+    return crashes.rows(server, f"SELECT count(*) FROM jobs WHERE id >= {first} AND ended_at IS NULL")[0][0]
+
+
+def _bounds(server: Server, first: int) -> tuple[float, float]:
+    """Seconds: when the first of the jobs began and the last one ended."""
+    found = crashes.rows(server, f"SELECT started_at, ended_at FROM jobs WHERE id >= {first}")
+    return min(row[0].timestamp() for row in found), max(row[1].timestamp() for row in found)
+
+
+def _take_overs(server: Server, api: httpx.Client) -> Iterator[dict[str, object]]:
+    job = api.get("/v1/renders").json()["data"][0]
+    audio_id = api.get("/v1/audio").json()["data"][0]["audio_id"]
+    late = []
+    for _ in range(TAKE_OVERS):
+        number = _dub(api, job["shot_id"], audio_id)
+        until(lambda number=number: api.get(f"/api/jobs/{number}").json()["data"]["stage"], 120)
+        late.append(crashes.take_over(server, api, number) - LEASE_SECONDS)
+        drop(api, number)
+        until(lambda: len(_alive(server)) == 2, 60)
+    yield _row("work of a killed worker taken over, median s after its lease", statistics.median(late), "")
+    yield _row("work of a killed worker taken over, slowest s after its lease", max(late), "2")
+
+
+def _alive(server: Server) -> list[tuple]:
+    """Workers that have said so within a lease."""
+    moment = f"clock_timestamp() - interval '{LEASE_SECONDS} seconds'"
+    return crashes.rows(server, f"SELECT 1 FROM leases WHERE role = 'worker' AND beat > {moment}")
 
 
 def _row(what: str, measured: float, bar: str) -> dict[str, object]:

@@ -18,6 +18,11 @@ os.environ.setdefault("SVT_LOG", "1")
 ROOT = Path(__file__).parent.parent
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    told = "what servers under test run on: SQLite and a folder, or PostgreSQL, S3 and several processes"
+    parser.addoption("--backend", choices=("laptop", "cluster"), default="laptop", help=told)
+
+
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("LIPSMITH_DEVICE", "LIPSMITH_THREADS"):

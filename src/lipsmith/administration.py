@@ -43,7 +43,8 @@ def new_key(here: Context, email: str) -> str:
     """Raises RequestError for what is no address."""
     if "@" not in email.strip("@") or len(email) > 254:
         raise RequestError(f"{email!r} is not an e-mail address.")
-    return create_key(here.engine, email)
+    with transaction(here.engine) as session:
+        return create_key(session, email)
 
 
 def drop_key(here: Context, prefix: str) -> int:
@@ -72,7 +73,7 @@ def job(here: Context, job_id: int) -> dict[str, Any]:
 def cancel(here: Context, job_id: int) -> dict[str, Any]:
     """Raises RequestError for a job that has ended otherwise."""
     with transaction(here.engine) as session:
-        row = _job(session, job_id)
+        row = _job(session, job_id, lock=True)
         if row.status in JOB_ENDS and row.status != "cancelled":
             raise RequestError(f"Job {job_id} is {row.status} already.")
         cancel_job(session, here, row)
@@ -89,8 +90,8 @@ def retry(here: Context, job_id: int) -> dict[str, Any]:
             raise RequestError(f"Job {job_id} cannot be tried again: {reason}.") from refusal
 
 
-def _job(session: Session, job_id: int) -> Job:
-    row = session.get(Job, job_id)
+def _job(session: Session, job_id: int, *, lock: bool = False) -> Job:
+    row = session.get(Job, job_id, with_for_update=lock or None)
     if row is None:
         raise RequestError(f"There is no job {job_id}.")
     return row

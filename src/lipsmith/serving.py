@@ -6,7 +6,9 @@ The server's process holds the API; the worker is a process of its own beside it
 from __future__ import annotations
 
 import os
+import secrets
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -14,15 +16,17 @@ from collections.abc import Callable
 
 import uvicorn
 from sqlalchemy import func, select
+from sqlalchemy.exc import ArgumentError, OperationalError
 
-from lipsmith.errors import OutputNotWritable
+from lipsmith.errors import OutputNotWritable, RequestError
 from lipsmith.service import logs
 from lipsmith.service.app import make_app
 from lipsmith.service.auth import create_key
 from lipsmith.service.context import Context, make_context
 from lipsmith.service.migrate import migrate, migrate_queue
+from lipsmith.service.presence import Pulse, refuse_second_machine
 from lipsmith.service.settings import ServiceSettings
-from lipsmith.service.tables import Key, reading
+from lipsmith.service.tables import Key, take_turn, transaction
 from lipsmith.worker import parent
 
 FIRST_USER = "owner@localhost"
@@ -31,14 +35,23 @@ _WORKER_STOP_SECONDS = 15
 _RESTART_SECONDS = 2.0
 
 
-def open_context(settings: ServiceSettings) -> Context:
-    """The service's parts on an up-to-date database. Raises OutputNotWritable for a data folder that cannot be used."""
+def open_context(settings: ServiceSettings, *, patient: bool = False) -> Context:
+    """The service's parts on an up-to-date database.
+
+    Raises OutputNotWritable for a data folder that cannot be used, RequestError for a database or a store that cannot,
+    and for SQLite that another machine is working on.
+    """
     try:
-        here = make_context(settings)
+        here = make_context(settings, patient=patient)
     except OSError as error:
         raise OutputNotWritable(f"{settings.data_folder}: cannot be used as data folder ({error.strerror}).") from error
-    migrate(here.engine)
-    migrate_queue(settings.database)
+    try:
+        migrate(here.engine)
+        migrate_queue(settings.database)
+    except (OperationalError, ArgumentError) as error:
+        told = str(error).partition("\n")[0]
+        raise RequestError(f"LIPSMITH_DATABASE_URL: the database cannot be opened ({told}).") from error
+    refuse_second_machine(here)
     return here
 
 
@@ -64,6 +77,8 @@ def serve(settings: ServiceSettings, say: Callable[[str], None], *, with_worker:
         timeout_graceful_shutdown=_DRAIN_SECONDS,
     )
     server = uvicorn.Server(config)
+    pulse = Pulse(here, f"api-{socket.gethostname()}-{secrets.token_hex(4)}", "api")
+    pulse.start()
     try:
         if worker is not None:
             worker.start()
@@ -73,6 +88,7 @@ def serve(settings: ServiceSettings, say: Callable[[str], None], *, with_worker:
     finally:
         if worker is not None:
             worker.stop()
+        pulse.stop()
 
 
 def work(settings: ServiceSettings) -> None:
@@ -81,15 +97,16 @@ def work(settings: ServiceSettings) -> None:
 
     parent.die_with_parent(signal.SIGTERM)
     logs.set_up()
-    loop.run(open_context(settings))
+    loop.run(open_context(settings, patient=True))
 
 
 def first_key(here: Context) -> str | None:
     """A key for the first user of an empty database."""
-    with reading(here.engine) as session:
+    with transaction(here.engine) as session:
+        take_turn(session, "first key")  # of all servers that start on this database
         if session.scalar(select(func.count()).select_from(Key)):
             return None
-    return create_key(here.engine, FIRST_USER)
+        return create_key(session, FIRST_USER)
 
 
 class _Supervised(threading.Thread):

@@ -1,12 +1,16 @@
-"""A real server process with its worker, driven over real HTTP, and another machine for it to talk to."""
+"""Real server processes with their workers, driven over real HTTP, and another machine for them to talk to.
+
+With `--backend cluster` a server is two API processes and two workers, each with a data folder of its own, on a
+PostgreSQL and an S3 server; requests go to the API processes in turn.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -19,10 +23,15 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import Engine
+from tests.service import cluster as clusters
+from tests.service.cluster import Cluster, following
 
 from lipsmith.demo import MATERIAL, make_shot
 from lipsmith.engine.media.proxy import make_proxy
 from lipsmith.engine.progress import silent
+from lipsmith.service.settings import ServiceSettings
+from lipsmith.service.tables import connect
 from lipsmith.weights import WeightStore
 
 START_SECONDS, WORK_SECONDS = 60, 240
@@ -37,21 +46,39 @@ FAST = {
 }
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+class _InTurn(httpx.BaseTransport):
+    """Sends each request to the next one of several API processes."""
+
+    def __init__(self, ports: list[int]) -> None:
+        self._ports, self._inner = itertools.cycle(ports), httpx.HTTPTransport()
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        request.url = request.url.copy_with(port=next(self._ports))
+        return self._inner.handle_request(request)
+
+    def close(self) -> None:
+        self._inner.close()
 
 
 @dataclass
 class Server:
-    """One `lipsmith serve` on a data folder."""
+    """One `lipsmith serve` with its worker; on a cluster as many processes as stand there."""
 
     data: Path
     settings: dict[str, str] = field(default_factory=dict)
-    port: int = field(default_factory=free_port)
+    cluster: Cluster | None = None
+    ports: list[int] = field(default_factory=lambda: clusters.free_ports(2))
     key: str = ""
     process: subprocess.Popen[str] | None = None
+    others: list[subprocess.Popen[str]] = field(default_factory=list)  # of a cluster: the second API process
+    workers: list[subprocess.Popen[str]] = field(default_factory=list)  # of a cluster
+
+    def __post_init__(self) -> None:
+        self._own = self.cluster.settings() if self.cluster else {}
+
+    @property
+    def port(self) -> int:
+        return self.ports[0]
 
     @property
     def base(self) -> str:
@@ -64,42 +91,67 @@ class Server:
     @property
     def environment(self) -> dict[str, str]:
         own = {name: value for name, value in os.environ.items() if not name.startswith("LIPSMITH_")}
-        return {**own, **FAST, "LIPSMITH_DATA_FOLDER": str(self.data), **self.settings}
+        return {**own, **FAST, "LIPSMITH_DATA_FOLDER": str(self.data), **self._own, **self.settings}
 
     def start(self, *arguments: str, ready: bool = True) -> None:
-        command = [sys.executable, "-m", "lipsmith", "serve", "--port", str(self.port), *arguments]
-        with self.log.open("a") as log:
-            self.process = subprocess.Popen(
-                command, stdout=subprocess.PIPE, stderr=log, text=True, env=self.environment, start_new_session=True
-            )
+        self.start_api(*arguments, *(["--no-worker"] if self.cluster else []))
+        if self.cluster is not None:
+            second = {"LIPSMITH_DATA_FOLDER": str(self.data.with_name("second"))}
+            self.others = [self._run("serve", "--no-worker", "--port", str(self.ports[1]), **second)]
+            self.await_health(False, self.ports[1])
+            if "--no-worker" not in arguments:
+                self.workers = [self.worker(number) for number in (1, 2)]
+        self.await_health(ready)
+
+    def start_api(self, *arguments: str) -> None:
+        """The first API process, which says a key where the database is new."""
+        self.process = self._run("serve", "--port", str(self.port), *arguments, stdout=subprocess.PIPE)
         assert self.process.stdout is not None
         for line in self.process.stdout:
             if found := re.search(r"lsk_\S+", line):
                 self.key = found[0]
             if "Serving" in line:
                 break
-        self.await_health(ready)
 
-    def await_health(self, ready: bool) -> None:
-        until(lambda: self._healthy("ready" if ready else "live"), START_SECONDS, self.log.read_text)
+    def worker(self, number: int, **settings: str) -> subprocess.Popen[str]:
+        """A worker that shares no folder with anybody."""
+        folder = self.data.with_name(f"worker-{number}")
+        return self._run("worker", **{"LIPSMITH_DATA_FOLDER": str(folder), **settings})
 
-    def _healthy(self, what: str) -> bool:
+    def _run(self, *arguments: str, stdout: int | None = None, **settings: str) -> subprocess.Popen[str]:
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        with self.log.open("a") as log:
+            return subprocess.Popen(
+                [sys.executable, "-m", "lipsmith", *arguments],
+                stdout=stdout or log,
+                stderr=log,
+                text=True,
+                env={**self.environment, **settings},
+                start_new_session=True,
+                preexec_fn=following(signal.SIGTERM),
+            )
+
+    def await_health(self, ready: bool, port: int | None = None) -> None:
+        until(lambda: self._healthy("ready" if ready else "live", port), START_SECONDS, self.log.read_text)
+
+    def _healthy(self, what: str, port: int | None = None) -> bool:
         try:
-            return httpx.get(f"{self.base}/api/health/{what}").status_code == 200
+            return httpx.get(f"http://127.0.0.1:{port or self.port}/api/health/{what}").status_code == 200
         except httpx.TransportError:
             return False
 
     def stop(self, number: int = signal.SIGTERM) -> None:
-        if self.process is None:
-            return
-        if number == signal.SIGKILL:
-            os.killpg(self.process.pid, number)
-        else:
-            self.process.send_signal(number)
-        self.process.wait(30)
-        if self.process.stdout is not None:
-            self.process.stdout.close()
-        self.process = None
+        every = [*([self.process] if self.process else []), *self.others, *self.workers]
+        for process in every:
+            if number == signal.SIGKILL:
+                os.killpg(process.pid, number)
+            else:
+                process.send_signal(number)
+        for process in every:
+            process.wait(30)
+            if process.stdout is not None:
+                process.stdout.close()
+        self.process, self.others, self.workers = None, [], []
 
     def lipsmith(self, *arguments: str) -> str:
         """What a command of the owner prints."""
@@ -108,7 +160,28 @@ class Server:
         return done.stdout if done.returncode == 0 else done.stdout + done.stderr
 
     def caller(self, key: str | None = None) -> httpx.Client:
-        return httpx.Client(base_url=self.base, headers={"x-api-key": key or self.key}, timeout=30)
+        doors = self.ports if self.cluster else self.ports[:1]
+        headers = {"x-api-key": key or self.key}
+        return httpx.Client(base_url=self.base, headers=headers, timeout=30, transport=_InTurn(doors))
+
+    def database(self) -> Engine:
+        return connect(ServiceSettings.from_environment(self.environment).database)
+
+    def objects(self, prefix: str = "") -> list[str]:
+        """The keys of what the store holds."""
+        if self.cluster is not None:
+            below = f"{self._own['LIPSMITH_STORE_URL'].rpartition('/')[2]}/objects/"
+            return sorted(key.removeprefix(below) for key in self.cluster.store.keys(below + prefix))
+        root = self.data / "objects/objects"
+        return sorted(path.relative_to(root).as_posix() for path in (root / prefix).rglob("*") if path.is_file())
+
+    def half_done(self) -> list[str]:
+        """Files that are no objects (yet), and blocks of uploads."""
+        found = [str(path) for path in (self.data / "objects/parts").rglob("*") if path.is_file()]
+        if self.cluster is not None:
+            found += [str(path) for path in self.data.parent.glob("*/scratch/work-*/**/*") if path.is_file()]
+            found += self.cluster.store.keys(f"{self._own['LIPSMITH_STORE_URL'].rpartition('/')[2]}/unfinished/")
+        return found
 
 
 def until(fine: Callable[[], Any], seconds: float = WORK_SECONDS, why: Callable[[], Any] = lambda: "") -> Any:
@@ -122,13 +195,25 @@ def until(fine: Callable[[], Any], seconds: float = WORK_SECONDS, why: Callable[
 
 
 @pytest.fixture(scope="session")
-def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Server]]:
+def backend(request: pytest.FixtureRequest) -> Iterator[Cluster | None]:
+    """The cluster that servers under test run on; None on a laptop."""
+    if request.config.getoption("--backend") == "laptop":
+        yield None
+        return
+    if (reason := clusters.why_not()) is not None:
+        pytest.skip(reason)
+    with clusters.started() as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def serve(backend: Cluster | None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Server]]:
     """Start a server of one's own with settings; all are stopped at the end."""
     made: list[Server] = []
 
     def start(*arguments: str, ready: bool = True, **settings: str) -> Server:
         named = {f"LIPSMITH_{name.upper()}": value for name, value in settings.items()}
-        server = Server(tmp_path_factory.mktemp("server") / "data", named)
+        server = Server(tmp_path_factory.mktemp("server") / "data", named, backend)
         made.append(server)
         server.start(*arguments, ready=ready)
         return server

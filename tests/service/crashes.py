@@ -1,4 +1,6 @@
-"""Kills at random moments, and what is true afterwards. `python -m tests.service.crashes KILLS SEED FOLDER` does many.
+"""Kills at random moments, and what is true afterwards.
+
+`python -m tests.service.crashes KILLS SEED FOLDER [cluster]` does many.
 
 A client brings shots and voices, asks for dubs and waits for hooks, while server, worker, or both are killed with -9
 again and again. Afterwards every accepted job has finished, nothing is there twice, no byte belongs to nobody.
@@ -11,21 +13,24 @@ import os
 import random
 import shutil
 import signal
-import sqlite3
 import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import av
 import httpx
+from sqlalchemy import text
+from tests.service import cluster as clusters
 from tests.service.conftest import Elsewhere, Server, until
 
 from lipsmith.client import Client, LipsmithApiError
 from lipsmith.service import previews
 
+KINDS = ("worker", "worker", "server", "both")
 DUBS_OF_EACH = 2
 LONGEST_BREATH_SECONDS = 6.0
 FINISH_SECONDS = 900
@@ -37,6 +42,7 @@ class Story:
 
     shots: list[int] = field(default_factory=list)
     jobs: list[int] = field(default_factory=list)
+    kills: Counter[str] = field(default_factory=Counter)
 
 
 def run(server: Server, elsewhere: Elsewhere, video: Path, voice: Path, folder: Path, kills: int, seed: int) -> Story:
@@ -47,7 +53,9 @@ def run(server: Server, elsewhere: Elsewhere, video: Path, voice: Path, folder: 
     working.start()
     for _ in range(kills):
         time.sleep(chance.uniform(0.2, LONGEST_BREATH_SECONDS))
-        _kill(server, chance.choice(("server", "worker", "both")))
+        what = chance.choice(KINDS)
+        _kill(server, what, chance)
+        story.kills[what] += 1
     done.set()
     working.join(FINISH_SECONDS)
     assert not working.is_alive(), "the client did not come to its end"
@@ -99,24 +107,71 @@ def variant(video: Path, folder: Path, number: int) -> Path:
     return out
 
 
-def _kill(server: Server, what: str) -> None:
+def _kill(server: Server, what: str, chance: random.Random) -> None:
+    """With -9, and started again; on a cluster `worker` and `server` are one of two."""
+    if server.cluster is not None and what != "both":
+        _kill_one(server, what, chance)
+        return
     assert server.process is not None
     if what == "worker":
-        for pid in _workers(server.process.pid):
+        for pid in children(server.process.pid):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         return
     if what == "both":
         server.stop(signal.SIGKILL)
     else:
-        os.kill(server.process.pid, signal.SIGKILL)
-        server.process.wait()
-        assert server.process.stdout is not None
-        server.process.stdout.close()
+        _end(server.process)
     server.start(ready=False)
 
 
-def _workers(parent: int) -> list[int]:
+def _kill_one(server: Server, what: str, chance: random.Random) -> None:
+    if what == "worker":
+        one = chance.randrange(len(server.workers))
+        _end(server.workers[one])
+        server.workers[one] = server.worker(one + 1)
+        return
+    assert server.process is not None
+    _end(server.process)
+    server.start_api("--no-worker")
+    server.await_health(False)
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    if process.stdout is not None:
+        process.stdout.close()
+
+
+def take_over(server: Server, api: httpx.Client, job_id: int) -> float:
+    """Kill the worker of a cluster that has a job in hand; seconds until another one has."""
+    busy = until(lambda: [one for one in server.workers if children(one.pid)], 60)
+    attempt = _attempt(server, job_id)
+    _end(busy[0])
+    killed = time.monotonic()
+    until(lambda: _attempt(server, job_id) > attempt, 60, server.log.read_text)
+    seconds = time.monotonic() - killed
+    number = server.workers.index(busy[0])
+    server.workers[number] = server.worker(number + 1)
+    return seconds
+
+
+def _attempt(server: Server, job_id: int) -> int:
+    return int(rows(server, f"SELECT attempt FROM jobs WHERE id = {job_id}")[0][0])
+
+
+def rows(server: Server, query: str) -> list[tuple]:
+    """Of the server's own database."""
+    engine = server.database()
+    try:
+        with engine.connect() as connection:
+            return [tuple(row) for row in connection.execute(text(query))]
+    finally:
+        engine.dispose()
+
+
+def children(parent: int) -> list[int]:
     found = subprocess.run(["pgrep", "-P", str(parent)], capture_output=True, text=True, check=False).stdout
     return [int(pid) for pid in found.split()]
 
@@ -146,19 +201,14 @@ def _told(elsewhere: Elsewhere, story: Story) -> dict[int, set[str]]:
 
 
 def _orphans(server: Server) -> list[str]:
-    """Files of the store that no row knows."""
-    with contextlib.closing(sqlite3.connect(server.data / "lipsmith.db")) as database:
-        uploads = {key for (key,) in database.execute("SELECT object_key FROM uploads WHERE received_bytes > 0")}
-        outputs = {key for (key,) in database.execute("SELECT output_key FROM jobs")}
-        made = {key for (key,) in database.execute("SELECT model_key FROM shots")}
-    root = server.data / "objects" / "objects"
-    names = {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
-    known = uploads | outputs
+    """Objects that no row knows, and what is half done."""
+    uploads = {key for (key,) in rows(server, "SELECT object_key FROM uploads WHERE received_bytes > 0")}
+    outputs = {key for (key,) in rows(server, "SELECT output_key FROM jobs")}
+    made = {key for (key,) in rows(server, "SELECT model_key FROM shots")}
     folders = made | {key.rpartition("/")[0] for key in outputs}
     seen = {f"{folder}/{name}" for folder in folders for name in (previews.PROXY, previews.NOTE, previews.CURVES)}
-    lost = [name for name in names - known - seen if name.rpartition("/")[0] not in made]
-    parts = server.data / "objects" / "parts"
-    return lost + [str(path) for path in parts.rglob("*") if path.is_file()]
+    lost = [key for key in set(server.objects()) - uploads - outputs - seen if key.rpartition("/")[0] not in made]
+    return lost + server.half_done()
 
 
 def main() -> None:
@@ -175,14 +225,16 @@ def main() -> None:
     store = WeightStore(Settings.from_environment().models_folder)
     demo = WeightStore(store.folder / "demo", artefacts=MATERIAL)
     make_shot(folder / "shot.mp4", demo, store, silent, frame_count=50)
-    server = Server(folder / "data")
-    server.start()
-    try:
-        with listening() as elsewhere:
-            story = run(server, elsewhere, folder / "shot.mp4", demo.path("voice"), folder, kills, seed)
-    finally:
-        server.stop()
-    print(f"{kills} kills: {len(story.shots)} shots and {len(story.jobs)} dubs, all finished, none twice, no orphans")
+    with contextlib.ExitStack() as standing:
+        cluster = standing.enter_context(clusters.started()) if sys.argv[4:] == ["cluster"] else None
+        elsewhere = standing.enter_context(listening())
+        server = Server(folder / "data", cluster=cluster)
+        standing.callback(server.stop)
+        server.start()
+        story = run(server, elsewhere, folder / "shot.mp4", demo.path("voice"), folder, kills, seed)
+    told = ", ".join(f"{count} of {kind}" for kind, count in sorted(story.kills.items()))
+    print(f"{kills} kills ({told}): {len(story.shots)} shots and {len(story.jobs)} dubs")
+    print("all finished, none twice, no orphan")
 
 
 if __name__ == "__main__":

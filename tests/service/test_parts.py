@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
+import threading
+import time
 from datetime import timedelta
 from fractions import Fraction
+from inspect import signature
 from pathlib import Path
 
 import httpx
@@ -14,20 +18,35 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import text
+from sqlalchemy import inspect
+from tests.service.cluster import Cluster
 from tests.service.conftest import Ready, Server
 
 from lipsmith.engine.media.clock import frame_of_label
 from lipsmith.errors import BadRange, RequestError
-from lipsmith.service import logs
+from lipsmith.service import logs, presence
 from lipsmith.service.context import make_context
 from lipsmith.service.files import disposition
 from lipsmith.service.migrate import migrate, migrate_queue
+from lipsmith.service.presence import refuse_second_machine
 from lipsmith.service.retention import expire
 from lipsmith.service.settings import RateLimit, ServiceSettings
 from lipsmith.service.signing import Permission, Signer
-from lipsmith.service.storage import Storage
-from lipsmith.service.tables import Job, Project, Scene, Shot, Table, Tenant, Upload, User, connect, now, transaction
+from lipsmith.service.storage import Folder
+from lipsmith.service.tables import (
+    Job,
+    Lease,
+    Project,
+    Scene,
+    Shot,
+    Table,
+    Tenant,
+    Upload,
+    User,
+    connect,
+    now,
+    transaction,
+)
 from lipsmith.service.timecode import ShotClock, read_ranges
 
 
@@ -104,34 +123,33 @@ def test_every_setting_stands_in_the_docs() -> None:
     assert not missing
 
 
-def test_migrations_make_the_tables_and_go_back(tmp_path: Path) -> None:
-    engine = connect(f"sqlite:///{tmp_path / 'x.db'}")
+def test_migrations_make_the_tables_and_go_back(backend: Cluster | None, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'x.db'}" if backend is None else backend.postgres.database()
+    engine = connect(url.replace("postgresql://", "postgresql+psycopg://"))
     migrate(engine)
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, Table.metadata) == []
     migrate(engine, "base")
-    with engine.connect() as connection:
-        left = connection.execute(text("SELECT name FROM sqlite_master WHERE type = 'table'")).scalars().all()
-    assert set(left) <= {"alembic_version", "sqlite_sequence"}
+    assert set(inspect(engine).get_table_names()) <= {"alembic_version", "sqlite_sequence"}
     migrate(engine)
     engine.dispose()
 
 
 @given(st.binary(min_size=1, max_size=40), st.integers(0, 400))
 def test_a_token_that_was_changed_is_no_token(noise: bytes, at: int) -> None:
-    signer = Signer(b"secret")
+    signer = Signer(lambda: b"secret")
     token = signer.token(Permission("GET", "1/video/x", 9_999_999_999, "video/mp4"))
     assert signer.permission(token) is not None
     changed = token[:at] + noise.hex() + token[at + len(noise) :]
     assert changed == token or signer.permission(changed) is None
-    assert Signer(b"other").permission(token) is None
+    assert Signer(lambda: b"other").permission(token) is None
 
 
 @pytest.mark.parametrize("key", ["../x", "/etc/passwd", "a/../b", "", "a//b", "a b", ".x", "a/\x00"])
 def test_what_is_no_key(tmp_path: Path, key: str) -> None:
     with pytest.raises(ValueError, match="not an object key"):
-        Storage(tmp_path).path(key)
+        Folder(tmp_path).path(key)
 
 
 def test_names_in_headers() -> None:
@@ -168,8 +186,7 @@ def test_old_outputs_and_abandoned_uploads_go(tmp_path: Path) -> None:
         session.flush()
         for number, days in enumerate((1, 3), 1):
             key = f"1/job/{number}/1.mp4"
-            here.storage.path(key).parent.mkdir(parents=True)
-            here.storage.path(key).write_bytes(b"x")
+            here.storage.commit_text("x", key, "nobody")
             session.add(
                 Job(
                     tenant_id=1, shot_id=shot.id, status="finished", options={}, output_filename="x", output_key=key,
@@ -184,14 +201,44 @@ def test_old_outputs_and_abandoned_uploads_go(tmp_path: Path) -> None:
     here.engine.dispose()
 
 
-def test_the_queue_still_has_what_leases_need(tmp_path: Path) -> None:
-    """An internal call of DBOS: should a new version lose it, this fails before a worker does."""
-    import inspect
-
+def test_the_queue_still_has_what_leases_and_places_need(tmp_path: Path) -> None:
+    """Internal calls of DBOS: should a new version lose it, this fails before a worker does."""
     from dbos import DBOS
+    from dbos._core import ActiveWorkflowById
 
-    assert list(inspect.signature(DBOS._recover_pending_workflows).parameters) == ["executor_ids"]
+    assert list(signature(DBOS._recover_pending_workflows).parameters) == ["executor_ids"]
+    assert list(signature(ActiveWorkflowById.count_for_queue).parameters) == ["self", "queue_name"]
+    worker = DBOS(config={"name": "lipsmith", "system_database_url": f"sqlite:///{tmp_path / 'q.db'}"})
+    assert isinstance(worker._active_workflows_set, ActiveWorkflowById)
+    DBOS.destroy()
     migrate_queue(f"sqlite:///{tmp_path / 'q.db'}")
+
+
+def test_another_machine_on_sqlite_is_refused(tmp_path: Path) -> None:
+    here = make_context(ServiceSettings(data_folder=tmp_path, lease_seconds=2.0))
+    migrate(here.engine)
+    refuse_second_machine(here)  # nobody is there
+
+    def live(machine: str, ended: threading.Event) -> None:
+        while not ended.wait(0.2):
+            with transaction(here.engine) as session:
+                session.merge(Lease(executor_id="x", role="api", machine=machine, beat=now()))
+
+    for machine, refused in (("elsewhere", True), (presence.machine(), False)):
+        ended = threading.Event()
+        other = threading.Thread(target=live, args=(machine, ended))
+        other.start()
+        time.sleep(0.5)
+        try:
+            with pytest.raises(RequestError, match="PostgreSQL") if refused else contextlib.nullcontext():
+                refuse_second_machine(here)
+        finally:
+            ended.set()
+            other.join()
+    with transaction(here.engine) as session:  # left behind by a machine that went down
+        session.merge(Lease(executor_id="x", role="api", machine="elsewhere", beat=now()))
+    refuse_second_machine(here)
+    here.engine.dispose()
 
 
 def test_logs_are_json(capsys: pytest.CaptureFixture[str]) -> None:
@@ -221,7 +268,8 @@ def test_a_translation_plug_in(server: Server, api: httpx.Client, ready: Ready, 
     package.mkdir()
     package.joinpath("METADATA").write_text("Metadata-Version: 2.1\nName: shouting\nVersion: 1\n")
     package.joinpath("entry_points.txt").write_text("[lipsmith.translators]\nshouting = shouting:translate\n")
-    voice = next(server.data.rglob(ready.audio_id))
+    voice = tmp_path / "voice"
+    voice.write_bytes(httpx.get(api.get(f"/api/audio/{ready.audio_id}/media").json()["data"]["url"]).content)
     tmp_path.joinpath("shouting.py").write_text(
         "import shutil\n"
         "def translate(shot, voice, source_language, target_language):\n"

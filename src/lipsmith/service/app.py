@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
@@ -12,8 +14,11 @@ from lipsmith import __version__
 from lipsmith.service import extras, files, generate, listing, media, page, renders, shots, uploads
 from lipsmith.service.context import Context
 from lipsmith.service.metrics import Metrics
+from lipsmith.service.outages import AWAY, is_away
 from lipsmith.service.refusals import NOT_FOUND, Refusal, unavailable
 from lipsmith.service.wire import Wire
+
+log = logging.getLogger("lipsmith.service")
 
 
 def make_app(context: Context) -> ASGIApp:
@@ -33,7 +38,8 @@ def make_app(context: Context) -> ASGIApp:
         app.include_router(module.router)
     app.add_exception_handler(Refusal, _refusal)
     app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(OperationalError, _database_away)
+    for kind in (*AWAY, DBAPIError):
+        app.add_exception_handler(kind, _away)
     return Wire(app, context, metrics)
 
 
@@ -50,6 +56,10 @@ def _http(_request: Request, error: Exception) -> JSONResponse:
     return JSONResponse({"detail": error.detail}, error.status_code)
 
 
-def _database_away(_request: Request, _error: Exception) -> JSONResponse:
+def _away(_request: Request, error: Exception) -> JSONResponse:
+    """Database or store do not answer: to be tried again."""
+    if not is_away(error):
+        raise error
+    log.warning("away", extra={"error": str(error).partition("\n")[0]})
     refusal = unavailable()
     return JSONResponse(refusal.body, refusal.status, refusal.headers)

@@ -10,10 +10,10 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
-from lipsmith.service.tables import Key, Tenant, User, now, reading, transaction
+from lipsmith.service.tables import Key, Tenant, User, now, reading, take_turn, transaction
 
 _MOST_CHARACTERS = 128
 _PREFIX = 10  # characters shown in lists
@@ -51,19 +51,20 @@ def caller_of(engine: Engine, key: str) -> Caller | None:
     return Caller(*row) if row else None
 
 
-def create_key(engine: Engine, email: str) -> str:
+def create_key(session: Session, email: str) -> str:
     """A new key for the user with this address; he and his tenant are made where they are new. Shown once."""
     key = f"lsk_{secrets.token_urlsafe(32)}"
-    with transaction(engine) as session:
-        user = session.scalar(select(User).where(User.email == email)) or _new_user(session, email)
-        session.add(Key(user_id=user.id, prefix=key[:_PREFIX], sha256=_hash(key)))
+    take_turn(session, f"user {email}")
+    user = session.scalar(select(User).where(User.email == email)) or _new_user(session, email)
+    session.add(Key(user_id=user.id, prefix=key[:_PREFIX], sha256=_hash(key)))
     return key
 
 
 def revoke_key(engine: Engine, prefix: str) -> int:
     """Revoke all keys whose beginning is given; how many."""
+    begins = func.substr(Key.prefix, 1, len(prefix)) == prefix  # LIKE is not the same on every database
     with transaction(engine) as session:
-        found = session.scalars(select(Key).where(Key.prefix.startswith(prefix), Key.revoked_at.is_(None))).all()
+        found = session.scalars(select(Key).where(begins, Key.revoked_at.is_(None))).all()
         for key in found:
             key.revoked_at = now()
         return len(found)

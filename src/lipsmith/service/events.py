@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from lipsmith.service.jobs import JobQueue
-from lipsmith.service.tables import Delivery, Job, Shot, Tenant, Upload, now
+from lipsmith.service.tables import Delivery, Job, Shot, Tenant, Upload, now, take_turn
 
 RENDER_COMPLETE, RENDER_FAILED = "VIDEO_RENDER_COMPLETE", "RENDER_PROCESSING_FAILED"
 ALWAYS = (RENDER_COMPLETE, RENDER_FAILED)
@@ -85,6 +85,7 @@ def _tell(
     session: Session, queue: JobQueue, tenant_id: int, line: str, event: str, data: dict, own_url: str | None
 ) -> None:
     """Write a delivery for whoever wants this event; nobody: the event is dropped."""
+    take_turn(session, line)  # else the end of an earlier delivery and this one could miss each other
     tenant = session.get_one(Tenant, tenant_id)
     wanted = tenant.webhook_enabled and (event in ALWAYS or event in tenant.webhook_events)
     url = own_url or (tenant.webhook_url if wanted else None)

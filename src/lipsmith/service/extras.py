@@ -26,6 +26,7 @@ from lipsmith.service.context import Context
 from lipsmith.service.generate import create_job, find_job, require_usable
 from lipsmith.service.handling import Body, Here, Who, data, id_of, parse
 from lipsmith.service.openapi import document
+from lipsmith.service.outages import AWAY
 from lipsmith.service.previews import prefix_of_job
 from lipsmith.service.refusals import Problem, as_problem
 from lipsmith.service.schemas import WebhookRequest
@@ -40,6 +41,7 @@ from lipsmith.service.tables import (
     Stage,
     Tenant,
     Upload,
+    moment_of,
     now,
     reading,
     transaction,
@@ -65,7 +67,7 @@ def ready(here: Here) -> JSONResponse:
         with reading(here.engine) as session:
             session.execute(text("SELECT 1"))
             checks["database"] = "ok"
-            alive = Lease.beat > now() - timedelta(seconds=_ALIVE_SECONDS)
+            alive = (Lease.role == "worker") & (Lease.beat > moment_of(session) - timedelta(seconds=_ALIVE_SECONDS))
             checks["workers"] = "ok" if session.scalar(select(func.count()).where(alive)) else "fail"
     except SQLAlchemyError:
         pass
@@ -83,7 +85,7 @@ def openapi(request: Request) -> JSONResponse:
 @router.get("/api/metrics")
 def metrics(request: Request, here: Here) -> Response:
     with reading(here.engine) as session:
-        counts = dict(session.execute(select(Job.status, func.count()).group_by(Job.status)).tuples().all())
+        counts = dict(session.execute(select(Job.status, func.count()).group_by(Job.status)).all())
         stages = session.scalars(select(Stage)).all()
     return Response(request.app.state.metrics.text(counts, stages), media_type="text/plain; version=0.0.4")
 
@@ -168,7 +170,11 @@ def _stream(look: Any, request: Request) -> StreamingResponse:
     async def told() -> AsyncIterator[str]:
         seen, count, spoke = None, number, time.monotonic()
         while True:
-            state, ended = await anyio.to_thread.run_sync(look)
+            try:
+                state, ended = await anyio.to_thread.run_sync(look)
+            except AWAY:  # the stream outlives it
+                await anyio.sleep(_LOOK_SECONDS)
+                continue
             if state != seen:
                 kind = "status" if seen is None or state["status"] != seen["status"] else "progress"
                 seen, count, spoke = state, count + 1, time.monotonic()
@@ -334,7 +340,7 @@ def usage(request: Request, here: Here, who: Who) -> JSONResponse:
             mine &= Job.ended_at < bounds[1]
         rows = session.execute(select(Job, Shot.duration_seconds).join(Shot, Shot.id == Job.shot_id).where(mine)).all()
         held = (Upload.tenant_id == who.tenant_id) & Upload.deleted_at.is_(None)
-        stored = session.scalar(select(func.sum(Upload.received_bytes)).where(held)) or 0
+        stored = int(session.scalar(select(func.sum(Upload.received_bytes)).where(held)) or 0)
     spent = [(job.ended_at - job.started_at).total_seconds() for job, _ in rows if job.ended_at and job.started_at]
     seconds = sum(duration or 0.0 for _, duration in rows)
     outputs = sum(job.output_bytes or 0 for job, _ in rows if job.deleted_at is None)

@@ -9,22 +9,23 @@ import errno
 import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from pathlib import Path
 from urllib.parse import quote
 
 import anyio.to_thread
 from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse, Response
 
+from lipsmith.service import ranges
 from lipsmith.service.context import Context
 from lipsmith.service.formats import same
 from lipsmith.service.handling import Here
 from lipsmith.service.refusals import Refusal, conflict, not_found, too_large
 from lipsmith.service.signing import Permission
+from lipsmith.service.storage import Folder, Unfinished
 from lipsmith.service.tables import Upload, transaction
 
 router = APIRouter(prefix="/files")
-_BLOCK_BYTES = 4 * 1024 * 1024  # written at once
+_BLOCK_BYTES = 8 * 1024 * 1024  # written at once
 _CORS = {
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Allow-Methods": "GET, HEAD, PUT, OPTIONS",
@@ -42,16 +43,18 @@ def options(token: str, name: str = "") -> Response:
 
 @router.get("/{token}")
 @router.get("/{token}/{name}")
-def download(token: str, here: Here, name: str = "") -> Response:
+def download(token: str, request: Request, here: Here, name: str = "") -> Response:
     """The object: whole, a range or several."""
     permission = _permission(token, "GET", here)
-    path = here.storage.path(permission.key)
-    if not path.is_file():
+    storage, key, kind = here.storage, permission.key, permission.content_type
+    if (stored := storage.look(key)) is None:
         raise _said(not_found())
     headers = dict(_CORS)
     if permission.name:
         headers["Content-Disposition"] = disposition(permission.name)
-    return FileResponse(path, media_type=permission.content_type, headers=headers)
+    if isinstance(storage, Folder):
+        return FileResponse(storage.path(key), media_type=kind, headers=headers)
+    return ranges.answer(request, stored, lambda start, end: storage.piece(key, start, end), kind, headers)
 
 
 @router.put("/{token}")
@@ -99,88 +102,89 @@ def _chunk(header: str | None) -> _Chunk | None:
     return _Chunk(first, last, total)
 
 
-def _forget(*files: Path) -> None:
-    for file in files:
-        file.unlink(missing_ok=True)
-
-
 async def _received(request: Request, here: Context, permission: Permission, chunk: _Chunk | None) -> Response:
+    there = here.storage.unfinished(permission.key)
     if chunk is None:
-        part = here.storage.part(permission.key)
-        total_file = _total_file(part)
-        await anyio.to_thread.run_sync(_forget, part, total_file)
-        announced = request.headers.get("content-length")
-        if announced:
-            await anyio.to_thread.run_sync(total_file.write_text, announced)
-        await _append(request.stream(), part, permission.limit_bytes, skip=0, most=None)
+        await anyio.to_thread.run_sync(_begin_again, there, request.headers.get("content-length"))
+        await _add(request.stream(), there, permission.limit_bytes, at=0, skip=0, most=None)
         return await anyio.to_thread.run_sync(_finish, here, permission)
-    part = here.storage.part(permission.key)
-    stored = await anyio.to_thread.run_sync(_stored, here, permission, part, chunk.total)
+    stored = await anyio.to_thread.run_sync(_stored, here, permission, there, chunk.total)
     if chunk.first is not None and chunk.first <= stored:
-        await anyio.to_thread.run_sync(_total_file(part).write_text, str(chunk.total))
-        await _append(
-            request.stream(), part, permission.limit_bytes, skip=stored - chunk.first, most=chunk.last + 1 - chunk.first
-        )
-        stored = part.stat().st_size
+        if not stored:
+            await anyio.to_thread.run_sync(there.announce, chunk.total)
+        length = chunk.last + 1 - chunk.first
+        skip = stored - chunk.first
+        stored = await _add(request.stream(), there, permission.limit_bytes, at=stored, skip=skip, most=length)
     if stored == chunk.total:
         return await anyio.to_thread.run_sync(_finish, here, permission)
     return Response(status_code=308, headers={**_CORS, **({"Range": f"bytes=0-{stored - 1}"} if stored else {})})
 
 
-def _total_file(part: Path) -> Path:
-    return part.with_name(part.name + ".total")
+def _begin_again(there: Unfinished, announced: str | None) -> None:
+    there.clear()
+    if announced:
+        there.announce(int(announced))
 
 
-def _stored(here: Context, permission: Permission, part: Path, total: int) -> int:
+def _stored(here: Context, permission: Permission, there: Unfinished, total: int) -> int:
     """Bytes that are there. Raises Refusal 400 for another total than before."""
-    note = _total_file(part)
-    if not part.exists() and here.storage.exists(permission.key):
-        whole = here.storage.size(permission.key)
-        if whole == total:
-            return whole
-    if note.exists() and note.read_text() != str(total):
+    size = there.size()
+    if not size and (whole := here.storage.look(permission.key)) is not None and whole.size == total:
+        return total
+    if there.total() not in (None, total):
         raise _said(Refusal(400, {"detail": "the total differs from the one given before"}))
-    return part.stat().st_size if part.exists() else 0
+    return size
 
 
-async def _append(stream: AsyncIterator[bytes], part: Path, limit: int, *, skip: int, most: int | None) -> None:
-    """Write a stream behind what is there, leaving out its first `skip` bytes. Raises Refusal 400, 413."""
+async def _add(
+    stream: AsyncIterator[bytes], there: Unfinished, limit: int, *, at: int, skip: int, most: int | None
+) -> int:
+    """Keep a stream from byte `at` on, leaving out its first `skip` bytes; how many there are then.
+
+    Raises Refusal 400, 413.
+    """
     waiting, taken = bytearray(), 0
-    with part.open("ab") as file:
-        size = file.tell()
-        try:
-            async for block in stream:
-                taken += len(block)
-                if most is not None and taken > most:
-                    raise _said(Refusal(400, {"detail": "the body is longer than its Content-Range"}))
-                dropped = min(skip, len(block))
-                skip -= dropped
-                waiting += block[dropped:]
-                size += len(block) - dropped
-                if size > limit:
-                    waiting.clear()
-                    file.close()
-                    part.unlink()
-                    raise _said(too_large(f"At most {limit} bytes are allowed here"))
-                if len(waiting) >= _BLOCK_BYTES:
-                    await anyio.to_thread.run_sync(file.write, bytes(waiting))
-                    waiting.clear()
-        finally:
-            if waiting:  # also of a body that was cut off: it is resumed from here
-                await anyio.to_thread.run_sync(file.write, bytes(waiting))
+
+    async def keep() -> None:
+        nonlocal at
+        await anyio.to_thread.run_sync(there.add, bytes(waiting), at)
+        at += len(waiting)
+        waiting.clear()
+
+    try:
+        async for block in stream:
+            taken += len(block)
+            if most is not None and taken > most:
+                raise _said(Refusal(400, {"detail": "the body is longer than its Content-Range"}))
+            dropped = min(skip, len(block))
+            skip -= dropped
+            waiting += block[dropped:]
+            if at + len(waiting) > limit:
+                waiting.clear()
+                await anyio.to_thread.run_sync(there.clear)
+                raise _said(too_large(f"At most {limit} bytes are allowed here"))
+            if len(waiting) >= _BLOCK_BYTES:
+                await keep()
+    finally:
+        if waiting:  # also of a body that was cut off: it is resumed from here
+            await keep()
+    return at
 
 
 def _finish(here: Context, permission: Permission) -> Response:
-    """The part becomes the object, if the upload is still open."""
-    part = here.storage.part(permission.key)
+    """What is there becomes the object, if the upload is still open."""
+    there = here.storage.unfinished(permission.key)
+    _require_open(here, permission)
+    quick = isinstance(here.storage, Folder)
+    if not quick:
+        there.finish()  # takes its time: no transaction is to wait for it
     with transaction(here.engine) as session:
         row = session.get(Upload, permission.upload_id, with_for_update=True)
         _require_uploading(row)
         assert row is not None
-        if part.exists():
-            here.storage.commit(part, permission.key)
+        if quick:
+            there.finish()
         row.received_bytes = here.storage.size(permission.key)  # also where a crash came between the two
-    _total_file(part).unlink(missing_ok=True)
     return Response(status_code=200, headers=_CORS)
 
 

@@ -270,7 +270,7 @@ def create_job(
     session.add(job)
     session.flush()
     if ready:
-        here.queue.render(session, job.id, priority_of(job))
+        here.queue.render(session, job, priority_of(job))
     return job
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 from urllib.parse import quote
@@ -127,6 +128,11 @@ def base_url(request: Request, here: Context) -> str:
 
 
 def file_url(base: str, here: Context, permission: Permission) -> str:
-    """An absolute signed URL; it ends in the file's name where there is one, for people who read it."""
+    """An absolute signed URL; it ends in the file's name where there is one, for people who read it.
+
+    Where clients and the store deal directly it is one of the store.
+    """
+    if here.settings.direct_object_urls:
+        return here.storage.url(permission.method, permission.key, permission.expires - int(time.time()))
     tail = f"/{quote(permission.name, safe='')}" if permission.name else ""
     return f"{base}/files/{here.signer.token(permission)}{tail}"

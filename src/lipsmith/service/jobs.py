@@ -10,17 +10,23 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.orm import Session
 
+from lipsmith.service import turns
+from lipsmith.service.tables import Job, Shot
+
 if TYPE_CHECKING:
     from dbos import DBOSClient
 
-QUEUE = "work"
-DELIVERIES = "deliveries"
+CPU, GPU = "cpu", "gpu"
+MEASURES = "measures"  # also for processors; when nobody waits for anything else
 PREVIEWS = "previews"  # beside the work, so that a shot can be played while its actors are learnt
+DELIVERIES = "deliveries"
+HEAVY = (CPU, GPU, MEASURES)  # in this order they share the places of a worker
+SERVED = {"cpu": (CPU, MEASURES, PREVIEWS, DELIVERIES), "gpu": (GPU,)}  # by kind of stage
 APPLICATION_VERSION = "jobs-1"  # a constant, so that an upgrade strands no waiting job
-PROCESS_SHOT, RENDER, MEASURE = "process_shot", "render", "measure"
+PREPARE, TRAIN, RENDER, MEASURE = "prepare", "train", "render", "measure"
 PREVIEW_SHOT, PREVIEW_JOB = "preview_shot", "preview_job"
 INGEST, FETCH, DELIVER = "ingest", "fetch_upload", "deliver"
-SHOT_PRIORITY, JOB_PRIORITY, MEASURE_PRIORITY = 20, 50, 90  # lower goes first; a job's own priority is 1 to 99
+SHOT_PRIORITY, JOB_PRIORITY = 20, 50  # lower goes first; a job's own priority is 1 to 99
 
 
 class JobQueue:
@@ -33,7 +39,7 @@ class JobQueue:
     def _client(self) -> DBOSClient:
         from dbos import DBOSClient
 
-        return DBOSClient(system_database_url=self._url, dbos_system_schema="dbos")
+        return DBOSClient(system_database_url=self._url, dbos_system_schema="dbos", retry_connection_errors=False)
 
     def open(self) -> None:
         """Load what is needed now instead of with the first job, which would wait a second for it."""
@@ -45,28 +51,38 @@ class JobQueue:
         queue: str,
         workflow: str,
         workflow_id: str,
-        subject: object,
-        *,
-        priority: int = 0,
+        *subject: object,
+        number: int = 0,
+        tenant_id: int | None = None,
         delay_seconds: float = 0.0,
     ) -> None:
         from dbos import EnqueueOptions
 
         options: EnqueueOptions = {"queue_name": queue, "workflow_name": workflow, "workflow_id": workflow_id}
-        if priority:
-            options["priority"] = priority
+        if number:
+            options["priority"] = number
+        if tenant_id is not None:
+            options["queue_partition_key"] = str(tenant_id)
         if delay_seconds:
             options["delay_seconds"] = delay_seconds
-        self._client.enqueue_in_transaction(session, options, subject)
+        self._client.enqueue_in_transaction(session, options, *subject)
 
-    def process_shot(self, session: Session, shot_id: int) -> None:
-        self._add(session, QUEUE, PROCESS_SHOT, f"shot-{shot_id}", shot_id, priority=SHOT_PRIORITY)
+    def _in_turn(self, session: Session, queue: str, workflow: str, row: Shot | Job, name: str, priority: int) -> None:
+        """Heavy work: tenants share the workers. The workflow is told its number, to say so when its turn has come."""
+        number = turns.place(session, queue, row.tenant_id, priority)
+        self._add(session, queue, workflow, f"{name}-{row.id}", row.id, number, number=number, tenant_id=row.tenant_id)
 
-    def render(self, session: Session, job_id: int, priority: int = JOB_PRIORITY) -> None:
-        self._add(session, QUEUE, RENDER, f"job-{job_id}", job_id, priority=priority)
+    def prepare(self, session: Session, shot: Shot) -> None:
+        self._in_turn(session, CPU, PREPARE, shot, "shot", SHOT_PRIORITY)
 
-    def measure(self, session: Session, job_id: int) -> None:
-        self._add(session, QUEUE, MEASURE, f"measure-{job_id}", job_id, priority=MEASURE_PRIORITY)
+    def train(self, session: Session, shot: Shot) -> None:
+        self._in_turn(session, GPU, TRAIN, shot, "train", SHOT_PRIORITY)
+
+    def render(self, session: Session, job: Job, priority: int) -> None:
+        self._in_turn(session, GPU, RENDER, job, "job", priority)
+
+    def measure(self, session: Session, job: Job) -> None:
+        self._in_turn(session, MEASURES, MEASURE, job, "measure", JOB_PRIORITY)
 
     def preview_shot(self, session: Session, shot_id: int) -> None:
         self._add(session, PREVIEWS, PREVIEW_SHOT, f"preview-shot-{shot_id}", shot_id)

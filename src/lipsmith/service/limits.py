@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from lipsmith.service.auth import Caller
 from lipsmith.service.context import Context
 from lipsmith.service.refusals import no_credit, too_many
-from lipsmith.service.tables import Tenant, Upload, now, transaction
+from lipsmith.service.tables import Tenant, Upload, now, take_turn, transaction
 
 
 def count_upload(here: Context, who: Caller) -> None:
@@ -44,7 +44,8 @@ def require_credit(session: Session, here: Context, tenant_id: int) -> None:
 
 def charge(session: Session, here: Context, tenant_id: int, seconds: float) -> None:
     """Raises Refusal 403 where credit is spent. Charged when a job is made, never returned."""
-    require_credit(session, here, tenant_id)
     if here.settings.quota_minutes is not None:
-        tenant = session.get_one(Tenant, tenant_id, with_for_update=True)
+        take_turn(session, f"credit of {tenant_id}")
+        tenant = session.get_one(Tenant, tenant_id, populate_existing=True)
+        require_credit(session, here, tenant_id)
         tenant.minutes_charged += seconds / 60

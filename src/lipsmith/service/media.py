@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -18,6 +17,7 @@ from lipsmith.service.peaks import Peaks, peaks_of
 from lipsmith.service.refusals import Problem, as_problem
 from lipsmith.service.shots import find_shot
 from lipsmith.service.signing import Permission
+from lipsmith.service.storage import Storage
 from lipsmith.service.tables import Shot, reading
 from lipsmith.service.uploads import find as find_upload
 
@@ -101,17 +101,21 @@ def _preview(prefix: str | None, request: Request, here: Context) -> dict[str, A
 
 
 def _waveform(here: Context, key: str) -> JSONResponse:
-    path = here.storage.path(key)
-    found = _remembered(path, path.stat().st_mtime_ns) if path.is_file() else None
+    stored = here.storage.look(key)
+    found = None if stored is None else _remembered(here.storage, key, stored.version)
     if found is None:
         raise Problem(404, "There is no sound to draw")
     return data({"peaks": found.values, "seconds_each": found.seconds_each, "duration_seconds": found.duration_seconds})
 
 
 @lru_cache(_WAVEFORMS_REMEMBERED)
-def _remembered(path: Path, _written: int) -> Peaks | None:
+def _remembered(storage: Storage, key: str, _version: str) -> Peaks | None:
     """A page asks for the same few voices again and again."""
-    return peaks_of(path)
+    try:
+        with storage.open(key) as file:
+            return peaks_of(file)
+    except FileNotFoundError:
+        return None
 
 
 def _expires() -> int:

@@ -1,4 +1,4 @@
-"""Brings the database to this version's tables, ours and the queue's. Safe to call at every start."""
+"""Brings the database to this version's tables, ours and the queue's. Safe to call at every start, of many at once."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from pathlib import Path
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from lipsmith.service.tables import take_turn
 
 
 def configuration() -> Config:
@@ -19,6 +22,7 @@ def migrate(engine: Engine, revision: str = "head") -> None:
     """Up (or, with an older revision, down)."""
     config = configuration()
     with engine.connect() as connection:
+        take_turn(Session(connection), "migrations")
         config.attributes["connection"] = connection
         if revision == "base":
             command.downgrade(config, revision)

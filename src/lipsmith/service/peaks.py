@@ -6,7 +6,7 @@ PyAV directly, not the engine: this process starts without torch (docs/decisions
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
+from typing import BinaryIO
 
 import av
 import numpy as np
@@ -26,10 +26,10 @@ class Peaks:
     duration_seconds: float
 
 
-def peaks_of(path: Path) -> Peaks | None:
+def peaks_of(file: BinaryIO) -> Peaks | None:
     """The first soundtrack's peaks; None where there is none or it cannot be read."""
     try:
-        with av.open(str(path), metadata_errors="ignore") as container:
+        with av.open(file, "r", metadata_errors="ignore") as container:
             return _read(container) if container.streams.audio else None
     except (FFmpegError, OSError, ValueError):
         return None

@@ -26,7 +26,7 @@ def prefix_of_job(job: Job) -> str:
 def note(storage: Storage, key: str) -> dict[str, Any] | None:
     """A JSON object of the store, or None where it is not there (yet)."""
     try:
-        found: dict[str, Any] = json.loads(storage.path(key).read_text())
+        found: dict[str, Any] = json.loads(storage.read(key))
     except FileNotFoundError:
         return None
     return found

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from pathlib import Path
+from typing import BinaryIO
 
 import av
 from av.error import FFmpegError
@@ -27,10 +27,10 @@ class Found:
     constant_rate: bool
 
 
-def look(path: Path, kind: Kind) -> Found | str:
+def look(file: BinaryIO, kind: Kind) -> Found | str:
     """The facts, or a sentence on why the file is no video or no voice."""
     try:
-        with av.open(str(path), metadata_errors="ignore") as container:
+        with av.open(file, "r", metadata_errors="ignore") as container:
             return _video(container) if kind == "video" else _audio(container)
     except (FFmpegError, ValueError, OSError):
         return f"the file is not a readable {kind} file"

@@ -8,7 +8,7 @@ from sqlalchemy import delete, select
 
 from lipsmith.service.context import Context
 from lipsmith.service.previews import prefix_of_job
-from lipsmith.service.tables import Delivery, Job, Upload, now, transaction
+from lipsmith.service.tables import Delivery, Job, Upload, now, take_turn, transaction
 
 _DELIVERIES_KEPT = timedelta(days=30)
 
@@ -17,6 +17,7 @@ def expire(here: Context) -> int:
     """Delete what is due; how many outputs."""
     days = here.settings.retention_days
     with transaction(here.engine) as session:
+        take_turn(session, "retention")
         session.execute(delete(Delivery).where(Delivery.ended_at < now() - _DELIVERIES_KEPT))
         abandoned = session.scalars(
             select(Upload).where(Upload.status.in_(("uploading", "failed")), Upload.expires_at < now())

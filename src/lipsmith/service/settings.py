@@ -15,6 +15,8 @@ import platformdirs
 
 from lipsmith.errors import RequestError
 
+QUEUES = ("cpu", "gpu")  # what kinds of stages there are
+_LEAST_SECRET_CHARACTERS = 32
 _RATE = re.compile(r"(\d+)/(second|minute|hour|day)")
 _SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
 
@@ -33,6 +35,12 @@ class ServiceSettings:
 
     data_folder: Path = field(default_factory=lambda: platformdirs.user_data_path("lipsmith"))  # database, files
     database_url: str | None = None  # default: SQLite in the data folder
+    store_url: str | None = None  # s3://bucket/prefix, gs://…, az://…; default: a folder in the data folder
+    store_endpoint: str | None = None  # of an S3 store that is not Amazon's
+    direct_object_urls: bool = False  # bytes go between clients and the store, past this server
+    signing_secret: str | None = None  # default: made at the first start, kept beside the database
+    scratch_folder: Path | None = None  # copies and work of this machine; default: in the data folder
+    cache_bytes: int = 20_000_000_000  # of copies of objects, where the store is no folder
     host: str = "127.0.0.1"
     port: int = 8000
     public_base_url: str | None = None  # scheme and host of signed URLs and absolute callbacks; default: the request's
@@ -52,6 +60,8 @@ class ServiceSettings:
     webhook_retry_delays: tuple[float, ...] = (10.0, 60.0, 300.0)
     lease_seconds: float = 20.0  # a worker that is silent for longer has died
     worker_jobs: int = 1  # jobs at once in one worker
+    queues: tuple[str, ...] = QUEUES  # which kinds of stages a worker serves
+    tenant_jobs: int = 0  # heavy stages of one tenant at once, on all workers together; 0: any number
     measure: bool = True  # judge each finished dub: its figures under /api/jobs/{id}/quality
     previews: bool = True  # make H.264 previews of shots and dubs, which the page plays
     retention_days: int = 0  # outputs older than this are deleted; 0: kept
@@ -61,11 +71,15 @@ class ServiceSettings:
         """The SQLAlchemy URL."""
         if self.database_url is None:
             return f"sqlite:///{self.data_folder / 'lipsmith.db'}"
-        return self.database_url.replace("postgresql://", "postgresql+psycopg://", 1)
+        return re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", self.database_url)
 
     @property
     def objects_folder(self) -> Path:
         return self.data_folder / "objects"
+
+    @property
+    def scratch(self) -> Path:
+        return self.scratch_folder or self.data_folder / "scratch"
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> ServiceSettings:
@@ -76,14 +90,29 @@ class ServiceSettings:
             name = f"LIPSMITH_{setting.name.upper()}"
             if text := values.get(name, "").strip():
                 given[setting.name] = _parsed(name, text, _READERS[setting.name])
-        return cls(**given)  # type: ignore[arg-type]
+        settings = cls(**given)  # type: ignore[arg-type]
+        settings._check()
+        return settings
+
+    def _check(self) -> None:
+        """Raises RequestError for settings that do not go together."""
+        if self.store_url is None and self.direct_object_urls:
+            raise RequestError(
+                "LIPSMITH_DIRECT_OBJECT_URLS is on, but files lie in a folder, which has no URLs of its own: "
+                "set LIPSMITH_STORE_URL, or turn it off."
+            )
+        if self.store_endpoint and not (self.store_url or "").startswith("s3://"):
+            raise RequestError(
+                "LIPSMITH_STORE_ENDPOINT is the address of an S3 store: LIPSMITH_STORE_URL must be s3://…."
+            )
 
 
 def _parsed(name: str, text: str, read: Callable[[str], object]) -> object:
     try:
         return read(text)
     except ValueError as error:
-        raise RequestError(f"{name} is {text!r}: {error}.") from error
+        shown = "…" if name.endswith("_SECRET") else repr(text)
+        raise RequestError(f"{name} is {shown}: {error}.") from error
 
 
 def _list(text: str) -> tuple[str, ...]:
@@ -134,9 +163,34 @@ def _base_url(text: str) -> str:
     return text.rstrip("/")
 
 
+def _store_url(text: str) -> str:
+    if not re.fullmatch(r"(s3|gs|az)://[^\s/?#]+(/[^\s?#]*)?", text):
+        raise ValueError("it must be such as s3://bucket/prefix, gs://bucket/prefix or az://container/prefix")
+    return text.rstrip("/")
+
+
+def _secret(text: str) -> str:
+    if len(text) < _LEAST_SECRET_CHARACTERS:
+        raise ValueError(f"it must have at least {_LEAST_SECRET_CHARACTERS} characters")
+    return text
+
+
+def _queues(text: str) -> tuple[str, ...]:
+    found = _list(text)
+    for name in found:
+        _one_of(*QUEUES)(name)
+    return found
+
+
 _READERS: dict[str, Callable[[str], object]] = {
     "data_folder": lambda text: Path(text).expanduser(),
     "database_url": str,
+    "store_url": _store_url,
+    "store_endpoint": _base_url,
+    "direct_object_urls": _switch,
+    "signing_secret": _secret,
+    "scratch_folder": lambda text: Path(text).expanduser(),
+    "cache_bytes": _whole,
     "host": str,
     "port": _whole,
     "public_base_url": _base_url,
@@ -156,6 +210,8 @@ _READERS: dict[str, Callable[[str], object]] = {
     "webhook_retry_delays": lambda text: tuple(_positive(part) for part in _list(text)),
     "lease_seconds": _positive,
     "worker_jobs": _whole,
+    "queues": _queues,
+    "tenant_jobs": _whole,
     "measure": _switch,
     "previews": _switch,
     "retention_days": _whole,

@@ -10,7 +10,9 @@ import hashlib
 import hmac
 import json
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Literal
 
 Method = Literal["GET", "PUT"]
@@ -34,10 +36,14 @@ class Permission:
 
 
 class Signer:
-    """Makes and checks tokens with one secret."""
+    """Makes and checks tokens with one secret, asked for when it is first needed."""
 
-    def __init__(self, secret: bytes) -> None:
-        self._secret = secret
+    def __init__(self, find_secret: Callable[[], bytes]) -> None:
+        self._find_secret = find_secret
+
+    @cached_property
+    def _secret(self) -> bytes:
+        return self._find_secret()
 
     def token(self, permission: Permission) -> str:
         """A path segment: the permission itself and its signature, base64url."""

@@ -9,17 +9,22 @@ from typing import Any
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     CheckConstraint,
     Connection,
     DateTime,
     Engine,
     ForeignKey,
     Index,
+    Integer,
     MetaData,
     TypeDecorator,
     create_engine,
     event,
+    func,
+    select,
 )
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 UPLOAD_WORDS = ("uploading", "completed", "failed")
@@ -30,6 +35,7 @@ JOB_ENDS = ("finished", "failed", "cancelled", "skipped")
 INGEST_WORDS = ("ingesting", "dispatching", "dispatched", "failed")
 _CONNECTIONS = 20
 _READS = "lipsmith_reads"
+_PATIENCE = {"connect_timeout": 3, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 2}
 DELIVERY_WORDS = ("pending", "delivered", "dead")
 
 
@@ -45,6 +51,10 @@ class Moment(TypeDecorator[datetime]):
 
     def process_result_value(self, value: datetime | None, dialect: object) -> datetime | None:
         return value if value is None or value.tzinfo else value.replace(tzinfo=UTC)
+
+
+# Bytes of a file: more than 32 bits, which SQLite's only kind of whole number has anyhow.
+_BYTES = BigInteger().with_variant(Integer(), "sqlite")
 
 
 class Table(DeclarativeBase):
@@ -140,11 +150,11 @@ class Upload(Table):
     status: Mapped[str] = mapped_column(default="uploading")
     file_name: Mapped[str]
     content_type: Mapped[str]
-    size_bytes: Mapped[int | None]
-    limit_bytes: Mapped[int]
+    size_bytes: Mapped[int | None] = mapped_column(_BYTES)
+    limit_bytes: Mapped[int] = mapped_column(_BYTES)
     source_url: Mapped[str | None]
     object_key: Mapped[str]
-    received_bytes: Mapped[int | None]  # None: nothing whole is there
+    received_bytes: Mapped[int | None] = mapped_column(_BYTES)  # None: nothing whole is there
     sha256: Mapped[str | None]
     duration_seconds: Mapped[float | None]
     failure_reason: Mapped[str | None]
@@ -221,7 +231,7 @@ class Job(Table):
     output_key: Mapped[str | None]
     output_name: Mapped[str | None]
     output_type: Mapped[str | None]
-    output_bytes: Mapped[int | None]
+    output_bytes: Mapped[int | None] = mapped_column(_BYTES)
     quality: Mapped[dict[str, Any] | None]
     created_at: Mapped[datetime] = mapped_column(default=now)
     started_at: Mapped[datetime | None]
@@ -289,20 +299,44 @@ class Stage(Table):
 
 
 class Lease(Table):
-    """A worker's proof of life."""
+    """A process's proof of life, by the database's clock."""
 
     __tablename__ = "leases"
     executor_id: Mapped[str] = mapped_column(primary_key=True)
-    beat: Mapped[datetime] = mapped_column(default=now)
+    beat: Mapped[datetime]
+    role: Mapped[str]  # worker or api
+    machine: Mapped[str]  # the same for all processes that see the same disk
+
+
+class Share(Table):
+    """How far a tenant has come in the order of a queue, within one priority; tenant 0: what was started last."""
+
+    __tablename__ = "shares"
+    queue: Mapped[str] = mapped_column(primary_key=True)
+    priority: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    tenant_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    tag: Mapped[int] = mapped_column(_BYTES)
+
+
+class Secret(Table):
+    """What all processes on this database must know alike."""
+
+    __tablename__ = "secrets"
+    name: Mapped[str] = mapped_column(primary_key=True)
+    value: Mapped[str]
 
 
 def connect(url: str) -> Engine:
-    """The engine of a database. SQLite is put into write-ahead mode, so that workers and API share the file."""
-    engine = create_engine(url, pool_pre_ping=not url.startswith("sqlite"), pool_size=_CONNECTIONS)
-    if engine.dialect.name == "sqlite":
+    """The engine of a database. SQLite is put into write-ahead mode, so that workers and API share the file.
+
+    A PostgreSQL that is away is noticed soon: a request is then refused instead of made to wait.
+    """
+    if url.startswith("sqlite"):
+        engine = create_engine(url, pool_size=_CONNECTIONS)
         event.listen(engine, "connect", _pragmas)
         event.listen(engine, "begin", _begin)
-    return engine
+        return engine
+    return create_engine(url, pool_size=_CONNECTIONS, pool_pre_ping=True, pool_timeout=5, connect_args=_PATIENCE)
 
 
 def _begin(connection: Connection) -> None:
@@ -327,5 +361,30 @@ def transaction(engine: Engine) -> Iterator[Session]:
 @contextmanager
 def reading(engine: Engine) -> Iterator[Session]:
     """A session that sees one state of the database and changes nothing; it waits for no writer."""
-    with Session(engine.execution_options(**{_READS: True}), expire_on_commit=False) as session:
+    options: dict[str, Any] = {_READS: True}
+    if engine.dialect.name != "sqlite":  # there a transaction is like that by itself
+        options["isolation_level"] = "REPEATABLE READ"
+    with Session(engine.execution_options(**options), expire_on_commit=False, autoflush=False) as session:
         yield session
+
+
+def moment_of(session: Session) -> datetime:
+    """Now, by the one clock that all processes on this database share."""
+    if session.get_bind().dialect.name == "sqlite":
+        return now()
+    return session.execute(select(func.clock_timestamp())).scalar_one()
+
+
+def take_turn(session: Session, subject: str) -> None:
+    """Go on alone until the transaction ends: another one that names this subject waits here.
+
+    On SQLite one transaction writes at a time anyhow.
+    """
+    if session.get_bind().dialect.name != "sqlite":
+        session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(subject, 0))))
+
+
+def insert_into(session: Session, table: type[Table]) -> postgresql.Insert | sqlite.Insert:
+    """An INSERT that can say what to do where the row is there already."""
+    dialect = sqlite if session.get_bind().dialect.name == "sqlite" else postgresql
+    return dialect.insert(table)

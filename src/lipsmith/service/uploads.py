@@ -18,7 +18,7 @@ from lipsmith.service.auth import Caller
 from lipsmith.service.context import Context
 from lipsmith.service.formats import Kind, bare
 from lipsmith.service.handling import Body, Here, Who, base_url, data, file_url, page_of, parse
-from lipsmith.service.refusals import conflict, not_found, wrong
+from lipsmith.service.refusals import conflict, not_found, too_large, wrong
 from lipsmith.service.schemas import AudioRequest, UploadRequest, VideoRequest, is_uuid
 from lipsmith.service.signing import Permission
 from lipsmith.service.tables import Actor, Project, Scene, Shot, Upload, now, reading, transaction
@@ -108,7 +108,7 @@ def _place(session: Session, upload: Upload, request: Request, here: Context) ->
         "upload_url": url,
         "success_url": f"{prefix}/v1/{upload.kind}/success/{upload.id}",
         "failure_url": f"{prefix}/v1/{upload.kind}/failure/{upload.id}",
-        "resumable": url is not None,
+        "resumable": url is not None and not here.settings.direct_object_urls,
     }
 
 
@@ -137,12 +137,13 @@ def _succeed(here: Context, who: Caller, kind: Kind, upload_id: str) -> int | No
         if upload.source_url:
             return None  # the fetch is still running and will make the shot
         if upload.received_bytes is None:
+            upload.received_bytes = _arrived(here, upload)
+        if upload.received_bytes is None:
             raise wrong(f"{kind}_id", "nothing has been uploaded yet", where="path")
         if upload.size_bytes not in (None, upload.received_bytes):
             sentence = f"{upload.received_bytes} bytes were uploaded, {upload.size_bytes} were announced"
             raise wrong(f"{kind}_id", sentence, where="path")
-        path = here.storage.path(upload.object_key)
-    found = probing.look(path, kind)  # outside the transaction: it reads the file
+    found = _looked_at(here, upload, kind)  # outside the transaction: it reads the file
     with transaction(here.engine) as session:
         upload = find(session, who, kind, upload_id, lock=True)
         if upload.status == "completed":
@@ -151,6 +152,24 @@ def _succeed(here: Context, who: Caller, kind: Kind, upload_id: str) -> int | No
     if isinstance(found, str):
         raise wrong(f"{kind}_id", found, where="path")
     return shot_id
+
+
+def _arrived(here: Context, upload: Upload) -> int | None:
+    """Bytes that were put into the store past this server. Raises Refusal 413, as the server would have."""
+    if not here.settings.direct_object_urls or (found := here.storage.look(upload.object_key)) is None:
+        return None
+    if found.size > upload.limit_bytes:
+        here.storage.delete(upload.object_key)
+        raise too_large(f"At most {upload.limit_bytes} bytes are allowed here")
+    return found.size
+
+
+def _looked_at(here: Context, upload: Upload, kind: Kind) -> probing.Found | str:
+    try:
+        with here.storage.open(upload.object_key) as file:
+            return probing.look(file, kind)
+    except FileNotFoundError:
+        return f"the {kind} file is gone"
 
 
 def complete(session: Session, here: Context, upload: Upload, found: probing.Found | str) -> int | None:
@@ -178,7 +197,7 @@ def complete(session: Session, here: Context, upload: Upload, found: probing.Fou
     session.add(shot)
     session.flush()
     session.get_one(Actor, upload.actor_id).shot_id = shot.id
-    here.queue.process_shot(session, shot.id)
+    here.queue.prepare(session, shot)
     return shot.id
 
 

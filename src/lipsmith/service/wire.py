@@ -22,6 +22,7 @@ from lipsmith.service.auth import Caller, caller_of, key_of
 from lipsmith.service.context import Context
 from lipsmith.service.metrics import Metrics
 from lipsmith.service.refusals import Refusal, forbidden, unavailable
+from lipsmith.service.storage import StoreAway
 
 log = logging.getLogger("lipsmith.service")
 
@@ -69,6 +70,10 @@ class Wire:
             await answer.refuse(refusal)
         except ClientDisconnect:
             pass  # there is nobody left to answer
+        except StoreAway as error:  # in the midst of a download, which the client goes on with later
+            log.warning("away", extra={"request_id": request_id, "error": str(error)})
+            if not answer.started:
+                await answer.refuse(unavailable())
         except Exception:
             log.exception("unexpected", extra={"request_id": request_id, "path": _public(path)})
             if not answer.started:

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import IO, Any
 
+from lipsmith.service.outages import AWAY
 from lipsmith.worker import parent
 
 _LOOK_SECONDS = 0.5  # how often the caller is asked whether the work is still wanted
@@ -105,7 +106,11 @@ class Hands:
                 news = Standing(**message)
             if time.monotonic() - asked >= _LOOK_SECONDS:
                 asked = time.monotonic()
-                if not watcher(news):
+                try:
+                    wanted = watcher(news)
+                except AWAY:
+                    continue  # nobody can be asked now: the work goes on
+                if not wanted:
                     raise Unwanted
                 news = None
         code = child.wait()

@@ -19,7 +19,7 @@ from lipsmith import __version__
 from lipsmith.service.addresses import refused
 from lipsmith.service.context import Context
 from lipsmith.service.events import same_origin
-from lipsmith.service.tables import Delivery, Tenant, now, reading, transaction
+from lipsmith.service.tables import Delivery, Tenant, now, reading, take_turn, transaction
 from lipsmith.worker.fetching import checked_client
 from lipsmith.worker.shots import Bench
 
@@ -105,6 +105,7 @@ def _written(session: Session, here: Context, row: Delivery, outcome: Outcome) -
         delay = delays[tries - 1] * random.uniform(1 - _JITTER, 1 + _JITTER)
         here.queue.deliver(session, row.id, row.attempts, delay)
         return
+    take_turn(session, row.line)
     row.state, row.ended_at = ("delivered" if outcome.delivered else "dead"), now()
     session.flush()
     query = select(Delivery).where(Delivery.line == row.line, Delivery.state == "pending").order_by(Delivery.number)

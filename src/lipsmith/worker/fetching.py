@@ -75,7 +75,8 @@ def _fetched(bench: Bench, upload: Upload, seconds: float) -> probing.Found | st
             asyncio.run(download(upload.source_url or "", part, bench.here, seconds))
         except (NotFetched, TimeoutError) as error:
             return str(error) or TIMED_OUT
-        found = probing.look(part, _kind(upload))
+        with part.open("rb") as file:
+            found = probing.look(file, _kind(upload))
         if not isinstance(found, str):
             upload.received_bytes = part.stat().st_size
             bench.here.storage.commit(part, upload.object_key)
@@ -188,7 +189,7 @@ def _dispatch(here: Context, ingest_id: str, uploads: dict[str, tuple[Upload, pr
                 audio_id = upload.id
             made = complete(session, here, upload, found)
             shot_id = made if kind == "video" else shot_id
-        shot = session.get(Shot, shot_id)
+        shot = session.get(Shot, shot_id, with_for_update=True)  # else the end of its training could be missed
         audio = session.get(Upload, audio_id)
         if shot is None or shot.deleted_at is not None or audio is None or audio.deleted_at is not None:
             raise Refusal(404, {})

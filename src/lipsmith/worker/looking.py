@@ -6,6 +6,7 @@ A step that may be repeated. What cannot be previewed is noted as such; the shot
 from __future__ import annotations
 
 import json
+from contextlib import ExitStack
 from typing import Any
 
 from lipsmith.service import previews
@@ -30,14 +31,16 @@ def preview_job(bench: Bench, job_id: int) -> None:
 
 
 def _preview(bench: Bench, prefix: str, key: str, footage_key: str | None, name: str) -> None:
-    storage = bench.here.storage
-    source = str(storage.path(key))
-    footage = str(storage.path(footage_key)) if footage_key else None
-    given: dict[str, Any] = {"source": source, "footage": footage, "file": previews.PROXY}
+    storage, note = bench.here.storage, f"{prefix}/{previews.NOTE}"
     try:
-        kept(bench, f"{prefix}/{previews.NOTE}", "preview", given, while_there(bench, key))
-    except TaskFailed as failure:
-        said = {"failed": failure.sentence.replace(source, name)}
-        storage.commit_text(json.dumps(said), f"{prefix}/{previews.NOTE}", bench.executor_id)
+        with ExitStack() as needed:
+            source = str(needed.enter_context(storage.at_hand(key)))
+            footage = str(needed.enter_context(storage.at_hand(footage_key))) if footage_key else None
+            given: dict[str, Any] = {"source": source, "footage": footage, "file": previews.PROXY}
+            try:
+                kept(bench, note, "preview", given, while_there(bench, key))
+            except TaskFailed as failure:
+                said = {"failed": failure.sentence.replace(source, name)}
+                storage.commit_text(json.dumps(said), note, bench.executor_id)
     except (Unwanted, FileNotFoundError):
         pass  # deleted meanwhile

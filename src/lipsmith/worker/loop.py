@@ -14,18 +14,21 @@ from typing import Any
 
 from dbos import DBOS, DBOSConfig
 
-from lipsmith.service import jobs
+from lipsmith.service import jobs, turns
 from lipsmith.service.context import Context
+from lipsmith.service.outages import is_away
+from lipsmith.service.presence import Pulse, quietly
 from lipsmith.service.retention import expire
-from lipsmith.service.tables import Stage, transaction
-from lipsmith.worker import delivering, fetching, leases, looking, renders, shots
+from lipsmith.service.tables import Stage, insert_into, transaction
+from lipsmith.worker import delivering, fetching, leases, looking, places, renders, shots
 from lipsmith.worker.child import Hands
 from lipsmith.worker.shots import Bench
 
 log = logging.getLogger("lipsmith.worker")
-_POLL_SECONDS = 0.2
+_POLL_SECONDS, _RARE_POLL_SECONDS = 0.2, 1.0  # to ask costs: more seldom for what nobody waits for in front of a screen
 _SIDE_JOBS = 16  # fetches and deliveries at once
 _EXPIRE_EVERY_SECONDS = 600.0
+_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.5, 5.0  # between tries while the database is away
 _COUNTED = ("prepare", "train", "render", "measure", "preview", "ingest", "fetch", "deliver")
 
 
@@ -35,35 +38,51 @@ def run(here: Context) -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    DBOS(config=_config(here, bench.executor_id))
-    DBOS.listen_queues([jobs.QUEUE, jobs.PREVIEWS, jobs.DELIVERIES])
+    worker = DBOS(config=_config(here, bench.executor_id))
+    served = [queue for kind in here.settings.queues for queue in jobs.SERVED[kind]]
+    DBOS.listen_queues(served)
     _register(bench)
-    leases.beat(here, bench.executor_id)  # before the launch, or this worker would be taken for dead
-    DBOS.launch()
-    _open_queue(jobs.QUEUE, here.settings.worker_jobs)
-    _open_queue(jobs.PREVIEWS, 1)
-    _open_queue(jobs.DELIVERIES, _SIDE_JOBS)
-    leases.recover(here)
-    pulse = leases.Pulse(here, bench.executor_id)
+    pulse = Pulse(here, bench.executor_id, "worker")  # before the launch, or this worker would be taken for dead
     pulse.start()
-    log.info("worker started", extra={"executor": bench.executor_id})
+    heavy = tuple(queue for queue in jobs.HEAVY if queue in served)
+    places.share(worker, heavy, here.settings.worker_jobs)
+    DBOS.launch()
+    _open_queues(here)
+    quietly(lambda: leases.recover(here, pulse))
+    watch = leases.Watch(here, pulse)
+    watch.start()
+    log.info("worker started", extra={"executor": bench.executor_id, "queues": here.settings.queues})
     expired = 0.0
     while not stop.wait(1.0):
         if time.monotonic() - expired > _EXPIRE_EVERY_SECONDS:
             expired = time.monotonic()
-            expire(here)
+            quietly(lambda: expire(here))
+            quietly(here.storage.forget_deleted)
     bench.hands.stopping.set()  # steps now end in nothing: they stay unfinished and are repeated
-    pulse.stop()
+    watch.stop()
     bench.hands.kill_all()
-    leases.end(here, bench.executor_id)
+    pulse.stop()
     log.info("worker stopped", extra={"executor": bench.executor_id})
     logging.shutdown()
     os._exit(0)  # threads of steps must not go on to record that their work was cut off
 
 
-def _open_queue(name: str, at_once: int) -> None:
+def _open_queues(here: Context) -> None:
+    """What is said of a queue lies in the database and holds for every worker; the last one to say it is believed."""
+    of_tenant = here.settings.tenant_jobs or None
+    for name in jobs.HEAVY:
+        _open_queue(name, places.MOST, of_tenant)
+    _open_queue(jobs.PREVIEWS, 1)
+    _open_queue(jobs.DELIVERIES, _SIDE_JOBS)
+
+
+def _open_queue(name: str, at_once: int, of_tenant: int | None = None) -> None:
     DBOS.register_queue(
-        name, worker_concurrency=at_once, polling_interval_sec=_POLL_SECONDS, on_conflict="always_update"
+        name,
+        worker_concurrency=at_once,
+        partition_concurrency=of_tenant,
+        polling_interval_sec=_RARE_POLL_SECONDS if name in (jobs.MEASURES, jobs.PREVIEWS) else _POLL_SECONDS,
+        on_conflict="always_update",
     )
 
 
@@ -85,25 +104,43 @@ def _told(name: str, work: Callable[..., Any], of: str) -> Callable[..., Any]:
 
     def step(bench: Bench, subject: Any, *given: Any) -> Any:
         started = time.monotonic()
-        result = work(bench, subject, *given)
+        result = _insisting(work, bench, subject, *given)
         failed = result.get("failed") if isinstance(result, dict) else None
         facts = {"step": name, of: subject, "seconds": round(time.monotonic() - started, 3)}
         log.info("step", extra={**facts, **({"failed": failed} if failed else {})})
         if name in _COUNTED:
-            _count(bench.here, name, facts["seconds"], failed is not None)
+            quietly(lambda: _count(bench.here, name, facts["seconds"], failed is not None))
         return result
 
     return step
 
 
+def _insisting(work: Callable[..., Any], *given: Any) -> Any:
+    """Again as long as the database is away: no work fails because of that. (The store is waited for by itself.)"""
+    pause = _FIRST_PAUSE_SECONDS
+    while True:
+        try:
+            return work(*given)
+        except Exception as error:
+            if not is_away(error):
+                raise
+            log.warning("away", extra={"error": str(error).partition("\n")[0]})
+        time.sleep(pause)
+        pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+
+
 def _count(here: Context, name: str, seconds: float, failed: bool) -> None:
     """For the metrics: they are asked for at the API, the work is done here."""
+    once = {"times": 1, "seconds": seconds, "failures": int(failed)}
     with transaction(here.engine) as session:
-        row = session.get(Stage, name, with_for_update=True)
-        if row is None:
-            row = Stage(name=name, times=0, seconds=0.0, failures=0)
-            session.add(row)
-        row.times, row.seconds, row.failures = row.times + 1, row.seconds + seconds, row.failures + failed
+        more = {column: getattr(Stage, column) + value for column, value in once.items()}
+        row = insert_into(session, Stage).values(name=name, **once)
+        session.execute(row.on_conflict_do_update(index_elements=["name"], set_=more))
+
+
+def _begun(here: Context, queue: str, number: int) -> None:
+    with transaction(here.engine) as session:
+        turns.started(session, queue, number)
 
 
 def _register(bench: Bench) -> None:
@@ -113,23 +150,31 @@ def _register(bench: Bench) -> None:
         ((of, number),) = subject.items()
         return DBOS.run_step({"name": name}, _told(name, work, of), bench, number, *given)
 
-    @DBOS.workflow(name=jobs.PROCESS_SHOT)
-    def process_shot(shot_id: int) -> None:
-        if not step("begin", shots.begin, shot_id=shot_id):
-            return
-        found = step("prepare", shots.prepare, shot_id=shot_id)
-        if not step("keep_prepared", shots.keep_prepared, found, shot_id=shot_id):
-            return
-        learnt = step("train", shots.train, found, shot_id=shot_id)
+    def begun(queue: str, number: int) -> None:
+        quietly(lambda: _begun(bench.here, queue, number))
+
+    @DBOS.workflow(name=jobs.PREPARE)
+    def prepare(shot_id: int, number: int) -> None:
+        begun(jobs.CPU, number)
+        if step("begin", shots.begin, shot_id=shot_id):
+            found = step("prepare", shots.prepare, shot_id=shot_id)
+            step("keep_prepared", shots.keep_prepared, found, shot_id=shot_id)
+
+    @DBOS.workflow(name=jobs.TRAIN)
+    def train(shot_id: int, number: int) -> None:
+        begun(jobs.GPU, number)
+        learnt = step("train", shots.train, shot_id=shot_id)
         step("keep_trained", shots.keep_trained, learnt, shot_id=shot_id)
 
     @DBOS.workflow(name=jobs.RENDER)
-    def render(job_id: int) -> None:
+    def render(job_id: int, number: int) -> None:
+        begun(jobs.GPU, number)
         done = step("render", renders.render, job_id=job_id)
         step("keep", renders.keep, done, job_id=job_id)
 
     @DBOS.workflow(name=jobs.MEASURE)
-    def measure(job_id: int) -> None:
+    def measure(job_id: int, number: int) -> None:
+        begun(jobs.MEASURES, number)
         figures = step("measure", renders.measure, job_id=job_id)
         step("keep_measured", renders.keep_measured, figures, job_id=job_id)
 

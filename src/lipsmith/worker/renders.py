@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import time
-from pathlib import Path
+from contextlib import ExitStack
+from pathlib import Path, PurePath
 from typing import Any
 
 from sqlalchemy import select, update
@@ -19,6 +20,7 @@ from lipsmith.service.formats import extension, type_of
 from lipsmith.service.handling import file_url
 from lipsmith.service.shots import actors_of
 from lipsmith.service.signing import Permission
+from lipsmith.service.storage import Storage
 from lipsmith.service.tables import JOB_ENDS, Job, Shot, Upload, now, reading, transaction
 from lipsmith.worker.child import Standing, TaskFailed, Unwanted, Watcher
 from lipsmith.worker.shots import Bench, while_there
@@ -30,22 +32,29 @@ def render(bench: Bench, job_id: int) -> dict[str, Any] | None:
     """{"key", ...} of the render task, {"failed": sentence}, or None where nobody wants it any more."""
     here = bench.here
     with transaction(here.engine) as session:
-        job = session.get_one(Job, job_id)
+        job = session.get_one(Job, job_id, with_for_update=True)
         given = None if job.status in JOB_ENDS else _given(session, here, job)
         if given is None:
             return None
         job.status, job.attempt = "running", job.attempt + 1
         job.started_at = job.started_at or now()
+    watcher = _watch(here, job_id, job.attempt)
     try:
-        with here.storage.workshop(bench.executor_id) as folder:
-            done = bench.hands.run("render", {**given, "folder": str(folder)}, _watch(here, job_id, job.attempt))
+        with ExitStack() as needed:
+            folder = needed.enter_context(here.storage.workshop(bench.executor_id))
+            given = _at_hand(here.storage, given, needed)
+            try:
+                done = bench.hands.run("render", {**given, "folder": str(folder)}, watcher)
+            except TaskFailed as failure:
+                return {"failed": _plain(failure, given)}
+            if not watcher(None):
+                return None  # given to another worker while this one could not be reached
             made = folder / done.pop("file")
-            key = f"{previews.prefix_of_job(job)}/{job.attempt}{made.suffix}"
-            here.storage.commit(made, key)
+            done["key"] = f"{previews.prefix_of_job(job)}/{job.attempt}{made.suffix}"
+            done["name"], done["type"] = _named(job, made.suffix), type_of(f"x{made.suffix}")
+            here.storage.commit(made, done["key"], done["type"], done["name"])
         done["warnings"] = [_in_their_names(warning, given["names"]) for warning in done["warnings"]]
-        return {**done, "key": key}
-    except TaskFailed as failure:
-        return {"failed": _plain(failure, given)}
+        return done
     except (Unwanted, FileNotFoundError):
         return None
 
@@ -55,9 +64,11 @@ def keep(bench: Bench, job_id: int, done: dict[str, Any] | None) -> bool:
     here = bench.here
     with transaction(here.engine) as session:
         job = session.get_one(Job, job_id, with_for_update=True)
-        if done is None or job.status in JOB_ENDS:
+        if job.status in JOB_ENDS:
             _drop_other_attempts(here, job)
             return False
+        if done is None:
+            return False  # another worker has it
         job.ended_at, job.stage, job.eta_seconds = now(), None, None
         if "failed" in done:
             job.status, job.failure_reason = "failed", done["failed"]
@@ -68,17 +79,16 @@ def keep(bench: Bench, job_id: int, done: dict[str, Any] | None) -> bool:
         if here.settings.previews:
             here.queue.preview_job(session, job.id)
         if here.settings.measure:
-            here.queue.measure(session, job.id)
+            here.queue.measure(session, job)
     _drop_other_attempts(here, job)
     return True
 
 
 def _drop_other_attempts(here: Context, job: Job) -> None:
     """Outputs of attempts that were not recorded: their worker died between writing and saying so."""
-    kept = None if job.output_key is None else here.storage.path(job.output_key)
-    for path in here.storage.path(previews.prefix_of_job(job)).glob("*"):
-        if path.stem.isdecimal() and path != kept:
-            path.unlink(missing_ok=True)
+    for key in here.storage.keys_below(previews.prefix_of_job(job)):
+        if PurePath(key).stem.isdecimal() and key != job.output_key:
+            here.storage.delete(key)
 
 
 def measure(bench: Bench, job_id: int) -> dict[str, Any] | None:
@@ -89,11 +99,12 @@ def measure(bench: Bench, job_id: int) -> dict[str, Any] | None:
         upload = session.get_one(Upload, session.get_one(Shot, job.shot_id).video_id)
     if job.deleted_at is not None or job.output_key is None:
         return None
-    given = {"shot": str(here.storage.path(upload.object_key)), "output": str(here.storage.path(job.output_key))}
-
+    storage = here.storage
     try:
-        return bench.hands.run("measure", given, while_there(bench, job.output_key))
-    except (TaskFailed, Unwanted):
+        with storage.at_hand(upload.object_key) as shot, storage.at_hand(job.output_key) as output:
+            given = {"shot": str(shot), "output": str(output)}
+            return bench.hands.run("measure", given, while_there(bench, job.output_key))
+    except (TaskFailed, Unwanted, FileNotFoundError):
         return None  # the dub is there all the same; its figures stay unknown
 
 
@@ -112,7 +123,7 @@ def keep_measured(bench: Bench, job_id: int, figures: dict[str, Any] | None) -> 
 
 
 def _given(session: Session, here: Context, job: Job) -> dict[str, Any] | None:
-    """What the task is given, or None where shot or audio is deleted: the job is skipped."""
+    """What the task is given, files by their keys; None where shot or audio is deleted: the job is skipped."""
     shot = session.get_one(Shot, job.shot_id)
     upload = session.get_one(Upload, shot.video_id)
     options = job.options
@@ -127,13 +138,13 @@ def _given(session: Session, here: Context, job: Job) -> dict[str, Any] | None:
         events.job_ended(session, here.queue, job, None)
         return None
 
-    def path(identity: str | None) -> str | None:
+    def key(identity: str | None) -> str | None:
         sound = sounds.get(identity) if identity else None
-        return None if sound is None else str(here.storage.path(sound.object_key))
+        return None if sound is None else sound.object_key
 
     voices = [
         {
-            "path": path(voice["audio_id"]),
+            "path": key(voice["audio_id"]),
             "face": first if voice["actor_id"] is None else faces.get(voice["actor_id"]),
             "ranges": voice["ranges"],
         }
@@ -141,14 +152,13 @@ def _given(session: Session, here: Context, job: Job) -> dict[str, Any] | None:
     ]
     if languages := options.get("translate"):
         voices = [{"path": None, "face": first, "ranges": None, "translate": languages}]
-    models = {voice["face"]: str(here.storage.path(f"{shot.model_key}/actor-{voice['face']}")) for voice in voices}
     return {
-        "shot": str(here.storage.path(upload.object_key)),
+        "shot": upload.object_key,
         "file_name": upload.file_name,
-        "footage": str(here.storage.path(f"{shot.model_key}/footage")),
+        "footage": f"{shot.model_key}/footage",
         "voices": voices,
-        "models": models,
-        "soundtrack": path(options["soundtrack_audio_id"]),
+        "models": {voice["face"]: f"{shot.model_key}/actor-{voice['face']}" for voice in voices},
+        "soundtrack": key(options["soundtrack_audio_id"]),
         "names": {Path(one.object_key).name: one.file_name for one in (upload, *sounds.values()) if one},
         "output_filename": job.output_filename,
         **{name: options[name] for name in ("start_frame", "maintain_expression", "language", "full_resolution")},
@@ -157,13 +167,26 @@ def _given(session: Session, here: Context, job: Job) -> dict[str, Any] | None:
     }
 
 
+def _at_hand(storage: Storage, given: dict[str, Any], needed: ExitStack) -> dict[str, Any]:
+    """The same with files instead of keys, as long as `needed` is open. Raises FileNotFoundError."""
+
+    def path(key: str | None) -> str | None:
+        return None if key is None else str(needed.enter_context(storage.at_hand(key)))
+
+    return {
+        **given,
+        "shot": path(given["shot"]),
+        "footage": path(given["footage"]),
+        "soundtrack": path(given["soundtrack"]),
+        "voices": [{**voice, "path": path(voice["path"])} for voice in given["voices"]],
+        "models": {face: path(key) for face, key in given["models"].items()},
+    }
+
+
 def _finish(here: Context, job: Job, done: dict[str, Any]) -> None:
-    path = here.storage.path(done["key"])
     job.status, job.progress = "finished", 100
-    job.output_key, job.output_bytes = done["key"], path.stat().st_size
-    suffix = path.suffix
-    job.output_name = job.output_filename if extension(job.output_filename) == suffix else _named(job, suffix)
-    job.output_type = type_of(f"x{suffix}")
+    job.output_key, job.output_bytes = done["key"], here.storage.size(done["key"])
+    job.output_name, job.output_type = done["name"], done["type"]
     job.warnings = list(dict.fromkeys([*job.warnings, *done["warnings"]]))
     job.quality = {
         "sync_offset_ms": None,
@@ -179,6 +202,8 @@ def _finish(here: Context, job: Job, done: dict[str, Any]) -> None:
 
 def _named(job: Job, suffix: str) -> str:
     """The download's name with the suffix the file has: an extension of another video container gives way."""
+    if extension(job.output_filename) == suffix:
+        return job.output_filename
     stem = Path(job.output_filename)
     known = type_of(job.output_filename) != "application/octet-stream"
     return f"{stem.with_suffix('') if known else stem}{suffix}"

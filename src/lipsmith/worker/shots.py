@@ -14,13 +14,14 @@ from typing import Any
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from lipsmith.service import events
+from lipsmith.service import events, previews
 from lipsmith.service.context import Context
 from lipsmith.service.generate import priority_of
 from lipsmith.service.tables import Actor, Job, Shot, Upload, now, reading, transaction
 from lipsmith.worker.child import Hands, Standing, TaskFailed, Unwanted, Watcher
 
 MADE_VERSION = "1"  # of what the engine keeps of a shot; another one makes it anew
+_PREPARED = "prepared.json"  # what was found, beside the rest that is kept of a shot
 _PREPARED_SHARE = 50  # percent of a shot's way
 
 
@@ -50,53 +51,55 @@ def prepare(bench: Bench, shot_id: int) -> dict[str, Any]:
         shot = session.get_one(Shot, shot_id)
         shot.status, shot.stage = "running", "prepare"
         upload = session.get_one(Upload, shot.video_id)
-    path = here.storage.path(upload.object_key)
     try:
-        made = f"{shot.tenant_id}/made/{_digest(path)[:40]}-{MADE_VERSION}"
-        _note_made(here, shot_id, made)
-        given = {"shot": str(path)}
-        return {"made": made, **kept(bench, f"{made}/prepared.json", "prepare", given, _watch(here, shot_id, 0))}
-    except TaskFailed as failure:
-        return {"failed": _plain(failure, here, upload)}
+        with here.storage.at_hand(upload.object_key) as path:
+            made = f"{shot.tenant_id}/made/{_digest(path)[:40]}-{MADE_VERSION}"
+            _note_made(here, shot_id, made)
+            watcher = _watch(here, shot_id, 0)
+            try:
+                return {"made": made, **kept(bench, f"{made}/{_PREPARED}", "prepare", {"shot": str(path)}, watcher)}
+            except TaskFailed as failure:
+                return {"failed": failure.sentence.replace(str(path), upload.file_name)}
     except (Unwanted, FileNotFoundError):
         return {"unwanted": True}
 
 
-def keep_prepared(bench: Bench, shot_id: int, found: dict[str, Any]) -> bool:
-    """Write down who is in the shot; whether training follows."""
+def keep_prepared(bench: Bench, shot_id: int, found: dict[str, Any]) -> None:
+    """Write down who is in the shot; training follows."""
     here = bench.here
     with transaction(here.engine) as session:
         shot = session.get_one(Shot, shot_id, with_for_update=True)
-        if shot.deleted_at is not None or "unwanted" in found:
-            return False
+        if shot.deleted_at is not None or "unwanted" in found or shot.status in ("finished", "failed"):
+            return
         if "failed" in found:
             _fail(session, here, shot, found["failed"], training=False)
-            return False
-        if shot.status != "finished":
-            shot.frame_count, shot.duration_seconds = found["frame_count"], found["duration_seconds"]
-            _cast(session, shot, found)
-            shot.status, shot.training_status, shot.progress = "finished", "running", _PREPARED_SHARE
-            events.shot_event(session, here.queue, shot, "PREPROCESSING_COMPLETE", "finished")
-            if here.settings.previews:
-                here.queue.preview_shot(session, shot.id)
-        return shot.training_status == "running"
+            return
+        shot.frame_count, shot.duration_seconds = found["frame_count"], found["duration_seconds"]
+        _cast(session, shot, found)
+        shot.status, shot.training_status, shot.progress = "finished", "running", _PREPARED_SHARE
+        events.shot_event(session, here.queue, shot, "PREPROCESSING_COMPLETE", "finished")
+        here.queue.train(session, shot)
+        if here.settings.previews:
+            here.queue.preview_shot(session, shot.id)
 
 
-def train(bench: Bench, shot_id: int, found: dict[str, Any]) -> dict[str, Any]:
+def train(bench: Bench, shot_id: int) -> dict[str, Any]:
     """{"faces": [...]} or {"failed": sentence} or {"unwanted": true}."""
-    here, made = bench.here, found["made"]
+    here = bench.here
     with reading(here.engine) as session:
-        upload = session.get_one(Upload, session.get_one(Shot, shot_id).video_id)
-    given = {
-        "shot": str(here.storage.path(upload.object_key)),
-        "footage": str(here.storage.path(f"{made}/footage")),
-        "faces": [person["face"] for person in found["people"]],
-    }
+        shot = session.get_one(Shot, shot_id)
+        upload = session.get_one(Upload, shot.video_id)
+    made, storage = shot.model_key, here.storage
     try:
-        return kept(bench, f"{made}/trained.json", "train", given, _watch(here, shot_id, _PREPARED_SHARE))
-    except TaskFailed as failure:
-        return {"failed": _plain(failure, here, upload)}
-    except Unwanted:
+        found = json.loads(storage.read(f"{made}/{_PREPARED}"))
+        with storage.at_hand(upload.object_key) as path, storage.at_hand(f"{made}/footage") as footage:
+            faces = [person["face"] for person in found["people"]]
+            given = {"shot": str(path), "footage": str(footage), "faces": faces}
+            try:
+                return kept(bench, f"{made}/trained.json", "train", given, _watch(here, shot_id, _PREPARED_SHARE))
+            except TaskFailed as failure:
+                return {"failed": failure.sentence.replace(str(path), upload.file_name)}
+    except (Unwanted, FileNotFoundError):
         return {"unwanted": True}
 
 
@@ -112,20 +115,18 @@ def keep_trained(bench: Bench, shot_id: int, learnt: dict[str, Any]) -> None:
             return
         shot.training_status, shot.progress, shot.stage, shot.eta_seconds = "finished", 100, None, None
         events.shot_event(session, here.queue, shot, "TRAINING_COMPLETE", "finished")
-        for job in _waiting(session, shot):
+        for job in sorted(_waiting(session, shot), key=priority_of):  # one order in which places are taken
             job.status = "pending"
-            here.queue.render(session, job.id, priority_of(job))
+            here.queue.render(session, job, priority_of(job))
 
 
 def kept(bench: Bench, note_key: str, task: str, given: dict[str, Any], watcher: Watcher) -> dict[str, Any]:
     """The task's result: as it was noted, or done now, its files committed, and then noted."""
     storage = bench.here.storage
-    note = storage.path(note_key)
-    if note.is_file():
-        result: dict[str, Any] = json.loads(note.read_text())
-        return result
+    if (known := previews.note(storage, note_key)) is not None:
+        return known
     with storage.workshop(bench.executor_id) as folder:
-        result = bench.hands.run(task, {**given, "folder": str(folder)}, watcher)
+        result: dict[str, Any] = bench.hands.run(task, {**given, "folder": str(folder)}, watcher)
         prefix = note_key.rpartition("/")[0]
         for file in folder.iterdir():
             storage.commit(file, f"{prefix}/{file.name}")
@@ -198,8 +199,3 @@ def _note_made(here: Context, shot_id: int, made: str) -> None:
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _plain(failure: TaskFailed, here: Context, upload: Upload) -> str:
-    """The engine's sentence with the customer's file name instead of the server's path."""
-    return failure.sentence.replace(str(here.storage.path(upload.object_key)), upload.file_name)

@@ -1,0 +1,255 @@
+"""What every store does, tried on the folder and (with `--backend cluster`) on a bucket; and copies of a bucket."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.service.cluster import Cluster
+
+from lipsmith.errors import RequestError
+from lipsmith.service.bucket import Bucket
+from lipsmith.service.cache import Cache
+from lipsmith.service.settings import ServiceSettings
+from lipsmith.service.storage import Folder, Storage, StoreAway
+
+KEY = "1/video/abc"
+
+
+@pytest.fixture
+def store(backend: Cluster | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Storage:
+    if backend is None:
+        return Folder(tmp_path / "objects")
+    told = backend.settings()
+    for name, value in told.items():
+        monkeypatch.setenv(name, value)
+    url, endpoint = told["LIPSMITH_STORE_URL"], told["LIPSMITH_STORE_ENDPOINT"]
+    return Bucket(url, endpoint, tmp_path / "scratch", 10_000)
+
+
+def put(store: Storage, key: str, content: bytes) -> None:
+    with store.workshop("me") as folder:
+        made = folder / "made"
+        made.write_bytes(content)
+        store.commit(made, key)
+        assert not made.exists()
+
+
+def test_an_object_is_what_was_committed(store: Storage) -> None:
+    content = os.urandom(3_000_000)
+    assert store.look(KEY) is None
+    put(store, KEY, content)
+    assert store.size(KEY) == len(content)
+    assert store.read(KEY) == content
+    assert store.piece(KEY, 5, 10) == content[5:10]
+    with store.at_hand(KEY) as path:
+        assert path.read_bytes() == content
+        assert path.name == "abc"
+    with store.open(KEY) as file:
+        file.seek(-7, os.SEEK_END)
+        assert file.read() == content[-7:]
+        file.seek(100)
+        assert file.read(50) == content[100:150]
+    before = store.look(KEY)
+    put(store, KEY, content[:-1])
+    assert store.look(KEY) != before
+    assert store.read(KEY) == content[:-1]
+
+
+def test_what_is_deleted_is_gone(store: Storage) -> None:
+    for key in (KEY, "1/job/7/1.mp4", "1/job/7/curves.json", "1/job/77/1.mp4"):
+        put(store, key, b"x")
+    assert sorted(store.keys_below("1/job/7")) == ["1/job/7/1.mp4", "1/job/7/curves.json"]
+    store.delete_below("1/job/7")
+    assert store.keys_below("1/job/7") == []
+    assert store.exists("1/job/77/1.mp4")
+    for _ in range(2):
+        store.delete(KEY)
+    assert not store.exists(KEY)
+    for call in (
+        store.read,
+        store.size,
+        lambda key: store.piece(key, 0, 1),
+        lambda key: store.at_hand(key).__enter__(),
+    ):
+        with pytest.raises(FileNotFoundError):
+            call(KEY)
+    assert store.writable()
+
+
+def test_unfinished_bytes_are_continued(store: Storage) -> None:
+    there = store.unfinished(KEY)
+    assert (there.size(), there.total()) == (0, None)
+    there.announce(10)
+    there.add(b"0123", 0)
+    other = store.unfinished(KEY)  # as another process sees it
+    assert (other.size(), other.total()) == (4, 10)
+    other.add(b"456789", 4)
+    assert not store.exists(KEY)
+    store.unfinished(KEY).finish()
+    assert store.read(KEY) == b"0123456789"
+    assert (there.size(), there.total()) == (0, None)
+    there.finish()  # nothing is left to be done
+    assert store.read(KEY) == b"0123456789"
+
+
+def test_forgotten_bytes_are_no_object(store: Storage) -> None:
+    store.unfinished(KEY).add(b"0123", 0)
+    store.delete(KEY)
+    assert store.unfinished(KEY).size() == 0
+
+
+def test_a_gap_is_not_counted(backend: Cluster | None, store: Storage) -> None:
+    """Of two that write at once the shorter block may stay: what follows its end with a gap is sent again."""
+    if backend is None:
+        pytest.skip("a file has no gaps")
+    there = store.unfinished(KEY)
+    there.add(b"01", 0)
+    there.add(b"456", 4)
+    assert there.size() == 2
+    there.add(b"23", 2)
+    assert there.size() == 7
+
+
+def test_a_store_that_is_away(tmp_path: Path) -> None:
+    nowhere = Bucket("s3://b/p", "http://127.0.0.1:1", tmp_path, 1000)
+    for call in (
+        nowhere.look,
+        nowhere.read,
+        nowhere.delete,
+        nowhere.keys_below,
+        lambda key: nowhere.unfinished(key).size(),
+    ):
+        with pytest.raises(StoreAway):
+            call(KEY)
+    assert not nowhere.writable()
+
+
+@pytest.mark.parametrize(
+    ("url", "endpoint"),
+    [("gs://bucket/prefix", None), ("az://container/prefix", None), ("s3://bucket", "https://x.example")],
+)
+def test_every_kind_of_bucket_opens(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str, endpoint: str | None
+) -> None:
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_NAME", "account")
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_KEY", "a2V5")
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    Bucket(url, endpoint, tmp_path, 1000)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"DIRECT_OBJECT_URLS": "on"}, "LIPSMITH_STORE_URL"),
+        ({"STORE_ENDPOINT": "http://127.0.0.1:1"}, "s3://"),
+        ({"STORE_URL": "bucket"}, "s3://bucket/prefix"),
+        ({"SIGNING_SECRET": "short-secret"}, "32 characters"),
+        ({"QUEUES": "gpu,tpu"}, "cpu, gpu"),
+    ],
+)
+def test_settings_that_do_not_go_together(wrong: dict[str, str], says: str) -> None:
+    with pytest.raises(RequestError, match=says) as told:
+        ServiceSettings.from_environment({f"LIPSMITH_{name}": value for name, value in wrong.items()})
+    assert "short-secret" not in str(told.value)
+
+
+def writing(content: bytes, calls: list[int]) -> Callable[[BinaryIO], None]:
+    def fetch(file: BinaryIO) -> None:
+        calls.append(1)
+        file.write(content)
+
+    return fetch
+
+
+def test_a_copy_is_fetched_once_for_each_version(tmp_path: Path) -> None:
+    cache, calls = Cache(tmp_path, 1000), []
+    for version, content in (("1", b"one"), ("1", b"never"), ("2", b"two")):
+        with cache.copy("a/b", version, writing(content, calls)) as path:
+            assert path.read_bytes() == (b"one" if version == "1" else b"two")
+    assert len(calls) == 2
+
+
+def test_copies_used_longest_ago_go_first(tmp_path: Path) -> None:
+    cache = Cache(tmp_path, 250)
+
+    def use(name: str) -> bool:
+        calls: list[int] = []
+        with cache.copy(name, "1", writing(bytes(100), calls)):
+            time.sleep(0.02)
+        return bool(calls)
+
+    assert use("a") and use("b")
+    assert not use("a")
+    assert use("c")  # b goes
+    assert not use("a")
+    assert use("b")
+
+
+def test_a_copy_in_use_stays(tmp_path: Path) -> None:
+    cache, calls = Cache(tmp_path, 50), []
+    with cache.copy("a", "1", writing(bytes(100), calls)) as path, cache.copy("b", "1", writing(bytes(100), calls)):
+        assert path.exists()
+    with cache.copy("c", "1", writing(bytes(100), calls)):
+        assert not path.exists()
+
+
+def test_copies_of_what_is_deleted_go(backend: Cluster | None, store: Storage, tmp_path: Path) -> None:
+    if backend is None:
+        pytest.skip("a folder needs no copies")
+    for key in ("1/video/a", "1/video/ab"):
+        put(store, key, b"secret")
+        with store.at_hand(key):
+            pass
+    store.delete("1/video/a")
+    store.forget_deleted()
+    assert [path.name for path in (tmp_path / "scratch").rglob("*") if path.is_file()] == ["ab"]
+
+
+def test_a_fetch_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    def fail(file: BinaryIO) -> None:
+        file.write(b"half")
+        raise StoreAway("away")
+
+    with pytest.raises(StoreAway), Cache(tmp_path, 1000).copy("a", "1", fail):
+        pass
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_many_at_once_see_whole_copies(tmp_path: Path) -> None:
+    """Of a cache that is too small for all of them, so that everybody removes what others want."""
+    seen: list[bool] = []
+
+    def use(number: int) -> None:
+        for turn in range(30):
+            content = str((number + turn) % 5).encode() * 1000
+            with Cache(tmp_path, 2500).copy(content[:1].decode(), "1", writing(content, [])) as path:
+                seen.append(path.read_bytes() == content)
+
+    users = [threading.Thread(target=use, args=(number,)) for number in range(4)]
+    for user in users:
+        user.start()
+    for user in users:
+        user.join()
+    assert len(seen) == 120 and all(seen)
+
+
+@given(st.binary(max_size=60), st.lists(st.integers(0, 60), max_size=5))
+def test_blocks_joined_are_the_file(content: bytes, cuts: list[int]) -> None:
+    """Of the folder, where a block may also be written again."""
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as name:
+        there = Folder(Path(name)).unfinished(KEY)
+        ends = sorted({0, len(content), *(cut for cut in cuts if cut < len(content))})
+        for start, end in zip(ends, ends[1:], strict=False):
+            there.add(content[start:end], start)
+            there.add(content[start:end], start)
+        assert there.size() == len(content)
