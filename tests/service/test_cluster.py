@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from fractions import Fraction
+from pathlib import Path
 
+import av
 import httpx
 import pytest
 from tests.service import crashes
 from tests.service.cluster import Cluster
-from tests.service.conftest import FAST, Material, Ready, Server, await_job, await_shot, bring, drop, generate, until
+from tests.service.conftest import (
+    FAST,
+    FRAMES,
+    Material,
+    Ready,
+    Server,
+    await_job,
+    await_shot,
+    bring,
+    drop,
+    generate,
+    until,
+)
 
 MP4 = {"content-type": "video/mp4"}
 LEASE_SECONDS = float(FAST["LIPSMITH_LEASE_SECONDS"])
@@ -96,6 +113,52 @@ def test_a_database_that_is_away_loses_nothing(cluster: Cluster, api: httpx.Clie
         cluster.postgres.start()
     until(lambda: api.get("/v1/whoami").status_code == 200, 30)
     await_job(api, job_id)
+
+
+def test_a_long_render_is_shared_and_comes_out_as_one_workers(
+    serve: Callable[..., Server], material: Material, tmp_path: Path
+) -> None:
+    server = serve(part_frames="100")
+    with server.caller() as api:
+        shot = bring(api, "video", repeated(material.video, tmp_path / "long.mp4", times=3), "video/mp4")
+        voice = bring(api, "audio", material.voice, "audio/wav")
+        made = Ready(shot["shot_id"], shot["video_id"], voice["audio_id"], shot["project_id"], shot["actor_id"])
+        await_shot(api, made.shot_id, server)
+        shared = await_job(api, generate(api, made))
+        server.workers.pop().send_signal(signal.SIGTERM)
+        until(lambda: '"worker stopped"' in server.log.read_text(), 30)
+        alone = await_job(api, generate(api, made))
+        one, other = (frame_hashes(api, job["generate_id"], tmp_path) for job in (shared, alone))
+    steps = [json.loads(line) for line in server.log.read_text().splitlines() if '"step"' in line]
+    done = [(step["step"], step["job_id"]) for step in steps if "job_id" in step]
+    assert done.count(("render_part", shared["generate_id"])) == 2
+    assert ("join", shared["generate_id"]) in done and ("join", alone["generate_id"]) not in done
+    assert len(one) == 3 * FRAMES and one == other
+    assert shared["quality"] == alone["quality"]
+    assert not [key for key in server.objects() if "/parts/" in key]
+
+
+def repeated(source: Path, out: Path, times: int) -> Path:
+    """The pictures again and again, with a keyframe every forty, and the sound once."""
+    with av.open(str(out), "w") as output:
+        pictures, position = output.add_stream("libx264", rate=25, options={"g": "40"}), 0
+        for _ in range(times):
+            with av.open(str(source)) as container:
+                for frame in container.decode(video=0):
+                    pictures.width, pictures.height = frame.width, frame.height
+                    frame.pts, frame.time_base, position = position, Fraction(1, 25), position + 1
+                    frame.pict_type = 0
+                    output.mux(pictures.encode(frame))
+        output.mux(pictures.encode(None))
+    return out
+
+
+def frame_hashes(api: httpx.Client, job_id: int, folder: Path) -> list[str]:
+    told = api.get(f"/v1/renders/{job_id}/download").json()["data"]
+    path = folder / f"{job_id}.mp4"
+    path.write_bytes(httpx.get(told["download_url"]).content)
+    with av.open(str(path)) as container:
+        return [hashlib.sha256(frame.to_ndarray().tobytes()).hexdigest() for frame in container.decode(video=0)]
 
 
 def test_servers_that_start_at_once_on_a_new_database(cluster: Cluster, server: Server, tmp_path_factory) -> None:  # type: ignore[no-untyped-def]

@@ -24,6 +24,7 @@ HEAVY = (CPU, GPU, MEASURES)  # in this order they share the places of a worker
 SERVED = {"cpu": (CPU, MEASURES, PREVIEWS, DELIVERIES), "gpu": (GPU,)}  # by kind of stage
 APPLICATION_VERSION = "jobs-1"  # a constant, so that an upgrade strands no waiting job
 PREPARE, TRAIN, RENDER, MEASURE = "prepare", "train", "render", "measure"
+RENDER_PART, JOIN = "render_part", "join"
 PREVIEW_SHOT, PREVIEW_JOB = "preview_shot", "preview_job"
 INGEST, FETCH, DELIVER = "ingest", "fetch_upload", "deliver"
 SHOT_PRIORITY, JOB_PRIORITY = 20, 50  # lower goes first; a job's own priority is 1 to 99
@@ -67,10 +68,12 @@ class JobQueue:
             options["delay_seconds"] = delay_seconds
         self._client.enqueue_in_transaction(session, options, *subject)
 
-    def _in_turn(self, session: Session, queue: str, workflow: str, row: Shot | Job, name: str, priority: int) -> None:
+    def _in_turn(
+        self, session: Session, queue: str, workflow: str, row: Shot | Job, name: str, priority: int, *more: int
+    ) -> None:
         """Heavy work: tenants share the workers. The workflow is told its number, to say so when its turn has come."""
-        number = turns.place(session, queue, row.tenant_id, priority)
-        self._add(session, queue, workflow, f"{name}-{row.id}", row.id, number, number=number, tenant_id=row.tenant_id)
+        number, identity = turns.place(session, queue, row.tenant_id, priority), f"{name}-{row.id}"
+        self._add(session, queue, workflow, identity, row.id, number, *more, number=number, tenant_id=row.tenant_id)
 
     def prepare(self, session: Session, shot: Shot) -> None:
         self._in_turn(session, CPU, PREPARE, shot, "shot", SHOT_PRIORITY)
@@ -80,6 +83,13 @@ class JobQueue:
 
     def render(self, session: Session, job: Job, priority: int) -> None:
         self._in_turn(session, GPU, RENDER, job, "job", priority)
+
+    def render_part(self, session: Session, job: Job, part: int, count: int, priority: int) -> None:
+        name = f"part-{job.attempt}-{part}"
+        self._in_turn(session, GPU, RENDER_PART, job, name, priority, job.attempt, part, count)
+
+    def join(self, session: Session, job: Job, count: int, priority: int) -> None:
+        self._in_turn(session, GPU, JOIN, job, f"join-{job.attempt}", priority, job.attempt, count)
 
     def measure(self, session: Session, job: Job) -> None:
         self._in_turn(session, MEASURES, MEASURE, job, "measure", JOB_PRIORITY)

@@ -15,7 +15,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Literal
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select
 
 from lipsmith.errors import RequestError
 from lipsmith.service.context import Context
@@ -54,6 +54,14 @@ def alive(here: Context) -> set[str]:
     with reading(here.engine) as session:
         oldest = moment_of(session) - timedelta(seconds=here.settings.lease_seconds)
         return set(session.scalars(select(Lease.executor_id).where(Lease.beat > oldest)))
+
+
+def workers(here: Context) -> int:
+    """How many of them live."""
+    with reading(here.engine) as session:
+        oldest = moment_of(session) - timedelta(seconds=here.settings.lease_seconds)
+        living = select(func.count()).where(Lease.beat > oldest, Lease.role == "worker")
+        return session.scalar(living) or 0
 
 
 def forget_dead(here: Context) -> None:

@@ -1,4 +1,4 @@
-"""Where the things for looking at are kept: previews of shots and dubs, what a worker noted of them, curves.
+"""Where the things of a shot or a job are kept: previews, what a worker noted of them, curves, parts.
 
 Below the shot's or the job's own prefix, so that deleting those deletes these.
 """
@@ -21,6 +21,11 @@ def prefix_of_shot(shot: Shot) -> str | None:
 
 def prefix_of_job(job: Job) -> str:
     return f"{job.tenant_id}/job/{job.id}"
+
+
+def parts_of_job(job: Job) -> str:
+    """Where the parts of a long render wait for each other."""
+    return f"{prefix_of_job(job)}/parts"
 
 
 def note(storage: Storage, key: str) -> dict[str, Any] | None:

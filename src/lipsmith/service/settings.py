@@ -61,6 +61,7 @@ class ServiceSettings:
     lease_seconds: float = 20.0  # a worker that is silent for longer has died
     worker_jobs: int = 1  # jobs at once in one worker
     queues: tuple[str, ...] = QUEUES  # which kinds of stages a worker serves
+    part_frames: int = 3000  # encoded anew in one part of a long render, where several workers share it; 0: never
     tenant_jobs: int = 0  # heavy stages of one tenant at once, on all workers together; 0: any number
     measure: bool = True  # judge each finished dub: its figures under /api/jobs/{id}/quality
     previews: bool = True  # make H.264 previews of shots and dubs, which the page plays
@@ -211,6 +212,7 @@ _READERS: dict[str, Callable[[str], object]] = {
     "lease_seconds": _positive,
     "worker_jobs": _whole,
     "queues": _queues,
+    "part_frames": _whole,
     "tenant_jobs": _whole,
     "measure": _switch,
     "previews": _switch,

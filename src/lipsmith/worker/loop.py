@@ -20,7 +20,7 @@ from lipsmith.service.outages import is_away
 from lipsmith.service.presence import Pulse, quietly
 from lipsmith.service.retention import expire
 from lipsmith.service.tables import Stage, insert_into, transaction
-from lipsmith.worker import delivering, fetching, leases, looking, places, renders, shots
+from lipsmith.worker import delivering, fetching, leases, looking, parts, places, renders, shots
 from lipsmith.worker.child import Hands
 from lipsmith.worker.shots import Bench
 
@@ -29,7 +29,7 @@ _POLL_SECONDS, _RARE_POLL_SECONDS = 0.2, 1.0  # to ask costs: more seldom for wh
 _SIDE_JOBS = 16  # fetches and deliveries at once
 _EXPIRE_EVERY_SECONDS = 600.0
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.5, 5.0  # between tries while the database is away
-_COUNTED = ("prepare", "train", "render", "measure", "preview", "ingest", "fetch", "deliver")
+_COUNTED = ("prepare", "train", "render", "render_part", "join", "measure", "preview", "ingest", "fetch", "deliver")
 
 
 def run(here: Context) -> None:
@@ -169,7 +169,23 @@ def _register(bench: Bench) -> None:
     @DBOS.workflow(name=jobs.RENDER)
     def render(job_id: int, number: int) -> None:
         begun(jobs.GPU, number)
+        count = step("plan", parts.plan, job_id=job_id)
+        if count > 1:
+            step("spread", parts.spread, count, job_id=job_id)
+            return
         done = step("render", renders.render, job_id=job_id)
+        step("keep", renders.keep, done, job_id=job_id)
+
+    @DBOS.workflow(name=jobs.RENDER_PART)
+    def render_part(job_id: int, number: int, attempt: int, part: int, count: int) -> None:
+        begun(jobs.GPU, number)
+        told = step("render_part", parts.render, attempt, part, count, job_id=job_id)
+        step("keep_part", parts.keep, attempt, part, count, told, job_id=job_id)
+
+    @DBOS.workflow(name=jobs.JOIN)
+    def join(job_id: int, number: int, attempt: int, count: int) -> None:
+        begun(jobs.GPU, number)
+        done = step("join", parts.join, attempt, count, job_id=job_id)
         step("keep", renders.keep, done, job_id=job_id)
 
     @DBOS.workflow(name=jobs.MEASURE)

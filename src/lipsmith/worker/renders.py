@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path, PurePath
 from typing import Any
@@ -30,29 +31,41 @@ _WEBHOOK_URL_SECONDS = 24 * 3600
 
 def render(bench: Bench, job_id: int) -> dict[str, Any] | None:
     """{"key", ...} of the render task, {"failed": sentence}, or None where nobody wants it any more."""
-    here = bench.here
-    with transaction(here.engine) as session:
+    with transaction(bench.here.engine) as session:
         job = session.get_one(Job, job_id, with_for_update=True)
-        given = None if job.status in JOB_ENDS else _given(session, here, job)
+        given = None if job.status in JOB_ENDS else given_for(session, bench.here, job)
         if given is None:
             return None
-        job.status, job.attempt = "running", job.attempt + 1
-        job.started_at = job.started_at or now()
-    watcher = _watch(here, job_id, job.attempt)
+        begin(job)
+    return written(bench, job, "render", given, watch(bench.here, job_id, job.attempt))
+
+
+def begin(job: Job) -> None:
+    """A new attempt."""
+    job.status, job.attempt = "running", job.attempt + 1
+    job.started_at = job.started_at or now()
+
+
+def written(
+    bench: Bench, job: Job, task: str, given: dict[str, Any], watcher: Watcher, parts: Sequence[str] = ()
+) -> dict[str, Any] | None:
+    """The output of a task, as an object: {"key", ...}, {"failed": sentence}, or None. `parts`: keys it is made of."""
+    storage = bench.here.storage
     try:
         with ExitStack() as needed:
-            folder = needed.enter_context(here.storage.workshop(bench.executor_id))
-            given = _at_hand(here.storage, given, needed)
+            folder = needed.enter_context(storage.workshop(bench.executor_id))
+            files = at_hand(storage, given, needed)
+            files["parts"] = [str(needed.enter_context(storage.at_hand(key))) for key in parts]
             try:
-                done = bench.hands.run("render", {**given, "folder": str(folder)}, watcher)
+                done = bench.hands.run(task, {**files, "folder": str(folder)}, watcher)
             except TaskFailed as failure:
-                return {"failed": _plain(failure, given)}
+                return {"failed": plain(failure, files)}
             if not watcher(None):
                 return None  # given to another worker while this one could not be reached
             made = folder / done.pop("file")
             done["key"] = f"{previews.prefix_of_job(job)}/{job.attempt}{made.suffix}"
             done["name"], done["type"] = _named(job, made.suffix), type_of(f"x{made.suffix}")
-            here.storage.commit(made, done["key"], done["type"], done["name"])
+            storage.commit(made, done["key"], done["type"], done["name"])
         done["warnings"] = [_in_their_names(warning, given["names"]) for warning in done["warnings"]]
         return done
     except (Unwanted, FileNotFoundError):
@@ -85,7 +98,8 @@ def keep(bench: Bench, job_id: int, done: dict[str, Any] | None) -> bool:
 
 
 def _drop_other_attempts(here: Context, job: Job) -> None:
-    """Outputs of attempts that were not recorded: their worker died between writing and saying so."""
+    """Parts, and outputs of attempts that were not recorded: their worker died between writing and saying so."""
+    here.storage.delete_below(previews.parts_of_job(job))
     for key in here.storage.keys_below(previews.prefix_of_job(job)):
         if PurePath(key).stem.isdecimal() and key != job.output_key:
             here.storage.delete(key)
@@ -122,7 +136,7 @@ def keep_measured(bench: Bench, job_id: int, figures: dict[str, Any] | None) -> 
         job.quality = {**known, **figures, "warnings": [*known.get("warnings", []), *figures["warnings"]]}
 
 
-def _given(session: Session, here: Context, job: Job) -> dict[str, Any] | None:
+def given_for(session: Session, here: Context, job: Job) -> dict[str, Any] | None:
     """What the task is given, files by their keys; None where shot or audio is deleted: the job is skipped."""
     shot = session.get_one(Shot, job.shot_id)
     upload = session.get_one(Upload, shot.video_id)
@@ -153,6 +167,7 @@ def _given(session: Session, here: Context, job: Job) -> dict[str, Any] | None:
     if languages := options.get("translate"):
         voices = [{"path": None, "face": first, "ranges": None, "translate": languages}]
     return {
+        "part_frames": here.settings.part_frames,
         "shot": upload.object_key,
         "file_name": upload.file_name,
         "footage": f"{shot.model_key}/footage",
@@ -167,7 +182,7 @@ def _given(session: Session, here: Context, job: Job) -> dict[str, Any] | None:
     }
 
 
-def _at_hand(storage: Storage, given: dict[str, Any], needed: ExitStack) -> dict[str, Any]:
+def at_hand(storage: Storage, given: dict[str, Any], needed: ExitStack) -> dict[str, Any]:
     """The same with files instead of keys, as long as `needed` is open. Raises FileNotFoundError."""
 
     def path(key: str | None) -> str | None:
@@ -216,15 +231,19 @@ def _url(here: Context, job: Job) -> str:
     return file_url(base, here, Permission("GET", job.output_key, expires, job.output_type, name=job.output_name))
 
 
-def _watch(here: Context, job_id: int, attempt: int) -> Watcher:
-    """Writes where the work stands into the job's row; says whether this attempt is still wanted."""
+def watch(here: Context, job_id: int, attempt: int, start: float = 0.0, share: float = 1.0) -> Watcher:
+    """Writes where the work stands into the job's row; says whether this attempt is still wanted.
+
+    The work is a `share` of the job's, the one that begins at `start`.
+    """
     mine = (Job.id == job_id) & (Job.status == "running") & (Job.attempt == attempt)
 
     def told(standing: Standing | None) -> bool:
         if standing is None:
             with reading(here.engine) as session:
                 return session.scalar(select(Job.id).where(mine)) is not None
-        values = {"stage": standing.stage, "eta_seconds": standing.eta_seconds, "progress": min(standing.percent, 99)}
+        percent = min(int(100 * start + standing.percent * share), 99)
+        values = {"stage": standing.stage, "eta_seconds": standing.eta_seconds, "progress": percent}
         with transaction(here.engine) as session:
             found = session.execute(update(Job).where(mine, Job.progress <= values["progress"]).values(**values))
             if found.rowcount:  # type: ignore[attr-defined]
@@ -241,7 +260,7 @@ def _in_their_names(sentence: str, names: dict[str, str]) -> str:
     return sentence
 
 
-def _plain(failure: TaskFailed, given: dict[str, Any]) -> str:
+def plain(failure: TaskFailed, given: dict[str, Any]) -> str:
     """The engine's sentence without the server's paths."""
     sentence = failure.sentence
     for path in (given["shot"], *(voice["path"] for voice in given["voices"]), given["soundtrack"]):

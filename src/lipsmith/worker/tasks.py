@@ -11,6 +11,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,8 @@ from lipsmith.engine.media.spec import MediaSpec
 from lipsmith.engine.mouth import MOUTH
 from lipsmith.engine.progress import Progress
 from lipsmith.engine.quality.check import Verdict, check
-from lipsmith.engine.rehearsal import DubOptions, VoiceFor
+from lipsmith.engine.rehearsal import DubOptions, DubResult, VoiceFor
+from lipsmith.engine.render.performance import Tally
 from lipsmith.errors import InputError, LipsmithError, UnsupportedVideo
 from lipsmith.weights import WeightStore
 from lipsmith.worker.parent import die_with_parent
@@ -47,6 +49,9 @@ _ENDS = {
     "prepare": {"prepare": 100},
     "train": {"train": 100},
     "render": {"prepare": 30, "train": 40, "motion": 45, "render": 95, "preview": 99},
+    "plan": {"prepare": 70, "train": 90, "motion": 100},
+    "part": {"prepare": 30, "train": 40, "motion": 45, "render": 100},
+    "join": {"prepare": 30, "train": 40, "motion": 45, "render": 95, "preview": 99},
     "measure": {"check": 100},
     "preview": {"proxy": 100},
 }
@@ -120,41 +125,81 @@ def train(given: dict[str, Any], settings: Settings, progress: Progress) -> dict
 
 def render(given: dict[str, Any], settings: Settings, progress: Progress) -> dict[str, Any]:
     """Write the dub into `folder`; gives its file name and what was done."""
-    shot, folder = Path(given["shot"]), Path(given["folder"])
-    spec = probe(shot)
-    out = folder / f"output{_suffix(spec, given['file_name'], given['output_filename'])}"
-    options = DubOptions(
-        voices=tuple(
-            VoiceFor(_voice(voice, shot, folder), voice["face"], ranges=_ranges(voice["ranges"]))
-            for voice in given["voices"]
-        ),
-        start_frame=given["start_frame"],
-        loop_video=given["loop_video"],
-        soundtrack=Path(given["soundtrack"]) if given["soundtrack"] else None,
-        maintain_expression=given["maintain_expression"],
-        strength=given["strength"],
-        language=_language(given["language"]),
-        device=settings.device,
-        threads=settings.threads,
-    )
-    result = story.dub(
-        shot,
-        out,
-        options,
-        store=WeightStore(settings.models_folder),
-        model={int(face): Path(path) for face, path in given["models"].items()},
-        seen=footages.load(Path(given["footage"]), shot),
-        progress=progress,
-    )
-    if not given["full_resolution"]:
-        out = _preview(out, spec, settings, progress)
-    return {
-        "file": out.name,
-        "frames_total": result.frames_total,
-        "frames_dubbed": result.frames_dubbed,
-        "frames_without_face": result.frames_without_face,
-        "warnings": [*result.warnings, *result.differences],
-    }
+    asked = _Asked.of(given, settings)
+    result = story.dub(asked.shot, asked.out, asked.options, **asked.known, progress=progress)
+    return asked.told(result, given, settings, progress)
+
+
+def plan(given: dict[str, Any], settings: Settings, progress: Progress) -> dict[str, Any]:
+    """In how many parts the dub can be rendered."""
+    asked = _Asked.of(given, settings)
+    return {"parts": story.count_parts(asked.shot, asked.out, asked.options, **asked.known, progress=progress)}
+
+
+def part(given: dict[str, Any], settings: Settings, progress: Progress) -> dict[str, Any]:
+    """Render one part of it into `folder`."""
+    asked, path = _Asked.of(given, settings), Path(given["folder"]) / "part"
+    tally = story.dub_part(asked.shot, asked.out, asked.options, given["part"], path, **asked.known, progress=progress)
+    return {"file": path.name, "tally": {**vars(tally), "dubbed": sorted(tally.dubbed)}}
+
+
+def join(given: dict[str, Any], settings: Settings, progress: Progress) -> dict[str, Any]:
+    """Write the dub of its parts into `folder`; as `render`."""
+    asked, tally = _Asked.of(given, settings), Tally()
+    for told in given["tallies"]:
+        tally.add(Tally(**{**told, "dubbed": set(told["dubbed"])}))
+    paths = [Path(path) for path in given["parts"]]
+    result = story.join_parts(asked.shot, asked.out, asked.options, paths, tally, **asked.known, progress=progress)
+    return asked.told(result, given, settings, progress)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A dub as it is asked of the engine."""
+
+    shot: Path
+    spec: MediaSpec
+    out: Path
+    options: DubOptions
+    known: dict[str, Any]  # weights, models, and what was seen of the shot
+
+    @classmethod
+    def of(cls, given: dict[str, Any], settings: Settings) -> _Asked:
+        shot, folder = Path(given["shot"]), Path(given["folder"])
+        spec = probe(shot)
+        options = DubOptions(
+            voices=tuple(
+                VoiceFor(_voice(voice, shot, folder), voice["face"], ranges=_ranges(voice["ranges"]))
+                for voice in given["voices"]
+            ),
+            start_frame=given["start_frame"],
+            loop_video=given["loop_video"],
+            soundtrack=Path(given["soundtrack"]) if given["soundtrack"] else None,
+            maintain_expression=given["maintain_expression"],
+            strength=given["strength"],
+            language=_language(given["language"]),
+            device=settings.device,
+            threads=settings.threads,
+            **({"part_frames": given["part_frames"]} if given["part_frames"] else {}),
+        )
+        known = {
+            "store": WeightStore(settings.models_folder),
+            "model": {int(face): Path(path) for face, path in given["models"].items()},
+            "seen": footages.load(Path(given["footage"]), shot),
+        }
+        out = folder / f"output{_suffix(spec, given['file_name'], given['output_filename'])}"
+        return cls(shot, spec, out, options, known)
+
+    def told(self, result: DubResult, given: dict[str, Any], settings: Settings, progress: Progress) -> dict[str, Any]:
+        """The file for the customer, and what was done."""
+        out = self.out if given["full_resolution"] else _preview(self.out, self.spec, settings, progress)
+        return {
+            "file": out.name,
+            "frames_total": result.frames_total,
+            "frames_dubbed": result.frames_dubbed,
+            "frames_without_face": result.frames_without_face,
+            "warnings": [*result.warnings, *result.differences],
+        }
 
 
 def preview(given: dict[str, Any], settings: Settings, progress: Progress) -> dict[str, Any]:
@@ -315,7 +360,16 @@ def _preview(out: Path, spec: MediaSpec, settings: Settings, progress: Progress)
     return small
 
 
-TASKS = {"prepare": prepare, "train": train, "render": render, "measure": measure, "preview": preview}
+TASKS = {
+    "prepare": prepare,
+    "train": train,
+    "render": render,
+    "plan": plan,
+    "part": part,
+    "join": join,
+    "measure": measure,
+    "preview": preview,
+}
 
 
 def main() -> int:
