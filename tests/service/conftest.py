@@ -94,7 +94,7 @@ class Server:
         return {**own, **FAST, "LIPSMITH_DATA_FOLDER": str(self.data), **self._own, **self.settings}
 
     def start(self, *arguments: str, ready: bool = True) -> None:
-        self.start_api(*arguments, *(["--no-worker"] if self.cluster else []))
+        self.start_api(*(dict.fromkeys([*arguments, "--no-worker"]) if self.cluster else arguments))
         if self.cluster is not None:
             second = {"LIPSMITH_DATA_FOLDER": str(self.data.with_name("second"))}
             self.others = [self._run("serve", "--no-worker", "--port", str(self.ports[1]), **second)]
