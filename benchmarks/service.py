@@ -88,12 +88,12 @@ def _dub(api: httpx.Client, shot_id: int, audio_id: str) -> int:
 
 def _unfinished(server: Server, first: int) -> int:
     time.sleep(1)  # to be asked is work, too
-    return crashes.rows(server, f"SELECT count(*) FROM jobs WHERE id >= {first} AND ended_at IS NULL")[0][0]
+    return server.rows(f"SELECT count(*) FROM jobs WHERE id >= {first} AND ended_at IS NULL")[0][0]
 
 
 def _bounds(server: Server, first: int) -> tuple[float, float]:
     """Seconds: when the first of the jobs began and the last one ended."""
-    found = crashes.rows(server, f"SELECT started_at, ended_at FROM jobs WHERE id >= {first}")
+    found = server.rows(f"SELECT started_at, ended_at FROM jobs WHERE id >= {first}")
     return min(row[0].timestamp() for row in found), max(row[1].timestamp() for row in found)
 
 
@@ -114,7 +114,7 @@ def _take_overs(server: Server, api: httpx.Client) -> Iterator[dict[str, object]
 def _alive(server: Server) -> list[tuple]:
     """Workers that have said so within a lease."""
     moment = f"clock_timestamp() - interval '{LEASE_SECONDS} seconds'"
-    return crashes.rows(server, f"SELECT 1 FROM leases WHERE role = 'worker' AND beat > {moment}")
+    return server.rows(f"SELECT 1 FROM leases WHERE role = 'worker' AND beat > {moment}")
 
 
 def _row(what: str, measured: float, bar: str) -> dict[str, object]:

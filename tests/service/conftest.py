@@ -23,7 +23,7 @@ from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import text
 from tests.service import cluster as clusters
 from tests.service.cluster import Cluster, following
 
@@ -164,8 +164,14 @@ class Server:
         headers = {"x-api-key": key or self.key}
         return httpx.Client(base_url=self.base, headers=headers, timeout=30, transport=_InTurn(doors))
 
-    def database(self) -> Engine:
-        return connect(ServiceSettings.from_environment(self.environment).database)
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        """Of the server's own database."""
+        engine = connect(ServiceSettings.from_environment(self.environment).database)
+        try:
+            with engine.connect() as connection:
+                return [tuple(row) for row in connection.execute(text(query))]
+        finally:
+            engine.dispose()
 
     def objects(self, prefix: str = "") -> list[str]:
         """The keys of what the store holds."""

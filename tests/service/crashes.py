@@ -23,7 +23,6 @@ from pathlib import Path
 
 import av
 import httpx
-from sqlalchemy import text
 from tests.service import cluster as clusters
 from tests.service.conftest import Elsewhere, Server, until
 
@@ -158,17 +157,7 @@ def take_over(server: Server, api: httpx.Client, job_id: int) -> float:
 
 
 def _attempt(server: Server, job_id: int) -> int:
-    return int(rows(server, f"SELECT attempt FROM jobs WHERE id = {job_id}")[0][0])
-
-
-def rows(server: Server, query: str) -> list[tuple]:
-    """Of the server's own database."""
-    engine = server.database()
-    try:
-        with engine.connect() as connection:
-            return [tuple(row) for row in connection.execute(text(query))]
-    finally:
-        engine.dispose()
+    return int(server.rows(f"SELECT attempt FROM jobs WHERE id = {job_id}")[0][0])
 
 
 def children(parent: int) -> list[int]:
@@ -202,9 +191,9 @@ def _told(elsewhere: Elsewhere, story: Story) -> dict[int, set[str]]:
 
 def _orphans(server: Server) -> list[str]:
     """Objects that no row knows, and what is half done."""
-    uploads = {key for (key,) in rows(server, "SELECT object_key FROM uploads WHERE received_bytes > 0")}
-    outputs = {key for (key,) in rows(server, "SELECT output_key FROM jobs")}
-    made = {key for (key,) in rows(server, "SELECT model_key FROM shots")}
+    uploads = {key for (key,) in server.rows("SELECT object_key FROM uploads WHERE received_bytes > 0")}
+    outputs = {key for (key,) in server.rows("SELECT output_key FROM jobs")}
+    made = {key for (key,) in server.rows("SELECT model_key FROM shots")}
     folders = made | {key.rpartition("/")[0] for key in outputs}
     seen = {f"{folder}/{name}" for folder in folders for name in (previews.PROXY, previews.NOTE, previews.CURVES)}
     lost = [key for key in set(server.objects()) - uploads - outputs - seen if key.rpartition("/")[0] not in made]

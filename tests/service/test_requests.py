@@ -7,7 +7,6 @@ from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import text
 from tests.service.conftest import Material, Ready, Server, bring
 
 
@@ -213,8 +212,7 @@ def test_keys(idle: Server) -> None:
         assert "1 revoked" in idle.lipsmith("keys", "revoke", key[:10])
         assert api.get("/v1/whoami").status_code == 403
     assert "error[bad_request]" in idle.lipsmith("keys", "revoke", key[:10])
-    with idle.database().connect() as connection:
-        assert key not in str(connection.execute(text("SELECT * FROM keys")).all())
+    assert key not in str(idle.rows("SELECT * FROM keys"))
 
 
 def test_the_rate_limit(idle: Server) -> None:
