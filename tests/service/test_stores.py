@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import threading
 import time
@@ -10,15 +11,18 @@ from pathlib import Path
 from typing import BinaryIO
 
 import pytest
+from fastapi import Request
+from fastapi.responses import StreamingResponse
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.service.cluster import Cluster
 
 from lipsmith.errors import RequestError
+from lipsmith.service import ranges
 from lipsmith.service.bucket import Bucket
 from lipsmith.service.cache import Cache
 from lipsmith.service.settings import ServiceSettings
-from lipsmith.service.storage import Folder, Storage, StoreAway
+from lipsmith.service.storage import Folder, Storage, StoreAway, Stored
 
 KEY = "1/video/abc"
 
@@ -159,6 +163,51 @@ def test_settings_that_do_not_go_together(wrong: dict[str, str], says: str) -> N
     with pytest.raises(RequestError, match=says) as told:
         ServiceSettings.from_environment({f"LIPSMITH_{name}": value for name, value in wrong.items()})
     assert "short-secret" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("asked", "status", "part"),
+    [
+        (None, 200, (0, 100)),
+        ("bytes=10-19", 206, (10, 20)),
+        ("bytes=10-", 206, (10, 100)),
+        ("bytes=-7", 206, (93, 100)),
+        ("bytes=-700", 206, (0, 100)),
+        ("bytes=90-1000", 206, (90, 100)),
+        ("bytes=99-99", 206, (99, 100)),
+        ("bytes=100-", 416, None),
+        ("bytes=100-200", 416, None),
+        ("bytes=5-4", 200, (0, 100)),  # makes no sense: as if it had not been asked
+        ("bytes=0-1,5-6", 200, (0, 100)),
+        ("lines=1-2", 200, (0, 100)),
+    ],
+)
+@pytest.mark.parametrize("head", [False, True])
+def test_ranges_of_an_object(asked: str | None, status: int, part: tuple[int, int] | None, head: bool) -> None:
+    headers = [] if asked is None else [(b"range", asked.encode())]
+    request = Request({"type": "http", "headers": headers, "state": {"head": head}})
+    content = bytes(range(100))
+    told = ranges.answer(request, Stored(100, "v1"), lambda start, end: content[start:end], "video/mp4", {"x": "y"})
+    assert (told.status_code, told.headers["etag"], told.headers["x"]) == (status, '"v1"', "y")
+    if part is None:
+        assert told.headers["content-range"] == "bytes */100"
+        return
+    assert told.headers["content-length"] == str(part[1] - part[0])
+    assert told.headers.get("content-range") == (f"bytes {part[0]}-{part[1] - 1}/100" if status == 206 else None)
+    assert isinstance(told, StreamingResponse) != head
+    if isinstance(told, StreamingResponse):
+        assert asyncio.run(all_of(told)) == content[slice(*part)]
+
+
+async def all_of(answer: StreamingResponse) -> bytes:
+    return b"".join([piece async for piece in answer.body_iterator])  # type: ignore[misc]
+
+
+def test_a_range_of_another_version_is_the_whole() -> None:
+    for version, status in (("v1", 206), ("v2", 200)):
+        headers = [(b"range", b"bytes=0-1"), (b"if-range", f'"{version}"'.encode())]
+        request = Request({"type": "http", "headers": headers, "state": {"head": True}})
+        assert ranges.answer(request, Stored(9, "v1"), lambda *_: b"", "x/y", {}).status_code == status
 
 
 def writing(content: bytes, calls: list[int]) -> Callable[[BinaryIO], None]:

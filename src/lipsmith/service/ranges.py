@@ -56,5 +56,5 @@ def _wanted(request: Request, stored: Stored) -> _Span | None:
         return None
     if found[3] is not None:
         return _Span(max(0, stored.size - int(found[3])), stored.size)
-    last = int(found[2]) if found[2] else stored.size - 1
-    return None if last < int(found[1]) <= stored.size else _Span(int(found[1]), min(last + 1, stored.size))
+    first, last = int(found[1]), int(found[2]) if found[2] else stored.size
+    return None if last < first and found[2] else _Span(first, min(last + 1, stored.size))
