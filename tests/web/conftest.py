@@ -100,3 +100,12 @@ def sign_in(visit: Visit, key: str) -> None:
     visit.page.get_by_label("API key").fill(key)
     visit.page.get_by_role("button", name="Sign in").click()
     visit.page.get_by_role("heading", name="Shots", exact=True).wait_for()
+
+
+def met(page: object, condition: str) -> None:
+    """Wait for it. Playwright's own wait needs eval, which the policy forbids once the page runs by itself."""
+    for _ in range(100):
+        if page.evaluate(condition):
+            return
+        page.wait_for_timeout(100)
+    raise AssertionError(condition)

@@ -10,7 +10,7 @@ import av
 import httpx
 import pytest
 from tests.service.conftest import Server
-from tests.web.conftest import NARROW, WIDE, Material, Visit, sign_in
+from tests.web.conftest import NARROW, WIDE, Material, Visit, met, sign_in
 
 ROOT = Path(__file__).parent.parent.parent
 AXE = ROOT / "web" / "node_modules" / "axe-core" / "axe.min.js"
@@ -162,15 +162,6 @@ def test_every_view_fits_and_axe_finds_nothing_serious(visit: Visit, server: Ser
         name = view.strip("/").replace("/", "-") or "shots"
         found += _looked_over(visit, name, scheme, size, kept)
     assert not found
-
-
-def met(page: object, condition: str) -> None:
-    """Wait for it. Playwright's own wait needs eval, which the policy forbids once the page runs by itself."""
-    for _ in range(100):
-        if page.evaluate(condition):
-            return
-        page.wait_for_timeout(100)
-    raise AssertionError(condition)
 
 
 def _looked_over(visit: Visit, name: str, scheme: str, size: tuple, kept: str | None) -> list[str]:

@@ -1,8 +1,9 @@
 // Two videos as one: started, stopped and stepped together, and held together while they play.
 //
 // The one that is heard leads and runs at its own pace; the silent one is pulled after it by a slightly other pace, or
-// by a seek where that would take too long.
+// by a seek where that would take too long. Times are those of the axis. What is seen meanwhile: `shown`.
 import type { FrameClock } from "./clock";
+import type { Track } from "./track";
 
 const HOLD_EVERY_MS = 30;
 const PULL_SECONDS = 0.1; // a difference is made good within about this time
@@ -20,16 +21,21 @@ export class Pair {
   loop: [number, number] | null = null;
 
   constructor(
-    private lead: HTMLVideoElement,
-    private other: HTMLVideoElement,
+    private lead: Track,
+    private other: Track,
     private clock: FrameClock,
+    private seen: () => number, // the frame
     private told: () => void,
   ) {
-    this.hear(lead);
+    this.hear(lead.video);
   }
 
-  private get both(): HTMLVideoElement[] {
+  private get both(): Track[] {
     return [this.lead, this.other];
+  }
+
+  private get videos(): HTMLVideoElement[] {
+    return this.both.map((track) => track.video);
   }
 
   get playing(): boolean {
@@ -37,7 +43,7 @@ export class Pair {
   }
 
   get seconds(): number {
-    return this.lead.currentTime;
+    return this.lead.seconds;
   }
 
   get frame(): number {
@@ -46,20 +52,20 @@ export class Pair {
 
   // Seconds by which the other one is ahead.
   get apart(): number {
-    return this.other.currentTime - this.lead.currentTime;
+    return this.other.seconds - this.lead.seconds;
   }
 
   hear(video: HTMLVideoElement): void {
-    if (video !== this.lead) [this.lead, this.other] = [this.other, this.lead];
-    this.lead.muted = false;
-    this.other.muted = true;
-    this.lead.playbackRate = this.pace;
+    if (video !== this.lead.video) [this.lead, this.other] = [this.other, this.lead];
+    this.lead.video.muted = false;
+    this.other.video.muted = true;
+    this.lead.video.playbackRate = this.pace;
     this.told();
   }
 
   setPace(pace: number): void {
     this.pace = pace;
-    this.both.forEach((video) => (video.playbackRate = pace));
+    this.videos.forEach((video) => (video.playbackRate = pace));
   }
 
   async play(): Promise<void> {
@@ -68,18 +74,18 @@ export class Pair {
     if (this.seconds >= end - 0.5 / this.clock.perSecond) await this.seek(this.loop?.[0] ?? 0);
     else await this.seek(this.seconds);
     if (!this.wanted) return;
-    await Promise.all(this.both.map((video) => video.play().catch(() => undefined)));
+    await Promise.all(this.videos.map((video) => video.play().catch(() => undefined)));
     clearInterval(this.holding);
     this.holding = setInterval(() => this.hold(), HOLD_EVERY_MS);
     this.told();
   }
 
-  pause(): void {
+  pause(at = this.seen()): void {
     this.wanted = false;
     clearInterval(this.holding);
-    this.both.forEach((video) => video.pause());
-    this.other.playbackRate = this.pace;
-    void this.toFrame(this.frame);
+    this.videos.forEach((video) => video.pause());
+    this.other.video.playbackRate = this.pace;
+    void this.toFrame(at);
   }
 
   toggle(): void {
@@ -88,8 +94,9 @@ export class Pair {
   }
 
   async step(frames: number): Promise<void> {
+    const from = this.wanted ? this.seen() : this.frame;
     if (this.wanted) this.pause();
-    await this.toFrame(this.frame + frames);
+    await this.toFrame(from + frames);
   }
 
   async toFrame(frame: number): Promise<void> {
@@ -99,7 +106,7 @@ export class Pair {
   async seek(seconds: number): Promise<void> {
     const to = Math.min(Math.max(seconds, 0), Math.max(0, this.clock.seconds - 0.001));
     this.seeking += 1;
-    await Promise.all(this.both.map((video) => arrived(video, to)));
+    await Promise.all(this.both.map((track) => track.seek(to)));
     this.seeking -= 1;
     this.told();
   }
@@ -107,7 +114,7 @@ export class Pair {
   end(): void {
     this.wanted = false;
     clearInterval(this.holding);
-    this.both.forEach((video) => video.pause());
+    this.videos.forEach((video) => video.pause());
   }
 
   private hold(): void {
@@ -116,38 +123,42 @@ export class Pair {
       void this.seek(this.loop[0]);
       return;
     }
-    if (this.lead.ended || this.seconds >= this.clock.seconds - 0.2 / this.clock.perSecond) {
+    if (this.over) {
       if (this.loop) void this.play();
-      else this.pause();
+      else this.pause(this.clock.frames - 1);
       return;
     }
+    if (this.lead.wantsAgain) void this.lead.seek(this.lead.nextTurn);
+    if (this.other.wantsAgain) void this.other.seek(Math.max(this.other.nextTurn, this.seconds));
     this.waitForBoth();
+    this.pull(this.other.video);
+  }
+
+  private get over(): boolean {
+    const ended = this.lead.video.ended && !this.lead.wantsAgain;
+    return ended || this.seconds >= this.clock.seconds - 0.2 / this.clock.perSecond;
+  }
+
+  private pull(video: HTMLVideoElement): void {
     const apart = this.apart;
+    if (video.seeking) return;
     if (Math.abs(apart) > SEEK_BEYOND_SECONDS) {
-      this.other.currentTime = this.lead.currentTime;
-    } else if (Math.abs(apart) < (this.other.playbackRate === this.pace ? PULL_BEYOND_SECONDS : CLOSE_ENOUGH_SECONDS)) {
-      this.other.playbackRate = this.pace;
+      void this.other.seek(this.seconds);
+    } else if (Math.abs(apart) < (video.playbackRate === this.pace ? PULL_BEYOND_SECONDS : CLOSE_ENOUGH_SECONDS)) {
+      video.playbackRate = this.pace;
     } else {
       const wanted = this.pace - apart / PULL_SECONDS;
-      this.other.playbackRate = Math.min(Math.max(wanted, SLOWEST), this.pace + MOST_FASTER);
+      video.playbackRate = Math.min(Math.max(wanted, SLOWEST), this.pace + MOST_FASTER);
     }
   }
 
-  // One that has to load more makes the other one wait.
+  // One that has to load more makes the other one wait; the sound does not wait for a silent one that is being put right.
   private waitForBoth(): void {
-    const loading = this.both.some((video) => video.readyState < HTMLMediaElement.HAVE_FUTURE_DATA && !video.ended);
-    for (const video of this.both) {
+    const lacks = (video: HTMLVideoElement) => video.readyState < HTMLMediaElement.HAVE_FUTURE_DATA && !video.ended;
+    const loading = lacks(this.lead.video) || (lacks(this.other.video) && !this.other.video.seeking);
+    for (const video of this.videos) {
       if (loading && !video.paused) video.pause();
       else if (!loading && video.paused && !video.ended) void video.play().catch(() => undefined);
     }
   }
-}
-
-function arrived(video: HTMLVideoElement, seconds: number): Promise<void> {
-  const there = Math.min(seconds, Number.isFinite(video.duration) ? video.duration : seconds);
-  if (Math.abs(video.currentTime - there) < 1e-4 && !video.seeking) return Promise.resolve();
-  return new Promise((done) => {
-    video.addEventListener("seeked", () => done(), { once: true });
-    video.currentTime = there;
-  });
 }

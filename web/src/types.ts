@@ -74,6 +74,7 @@ export type TakeMedia = { dub: Preview; source: Preview; curves: Curves | null }
 export type Peaks = { peaks: number[]; seconds_each: number; duration_seconds: number };
 
 export type Quality = {
+  judged: "waiting" | "done" | "off" | "failed";
   sync_offset_ms: number | null;
   sync_confidence: number | null;
   untouched_max_diff: number | null;

@@ -220,6 +220,9 @@ class JobStanding(Shape):
 
 
 class Quality(Shape):
+    """`judged`: whether the judge's figures are still to come, are there, or will never come."""
+
+    judged: Literal["waiting", "done", "off", "failed"]
     sync_offset_ms: float | None
     sync_confidence: float | None
     identity_similarity: float | None

@@ -232,7 +232,8 @@ def quality(generate_id: str, here: Here, who: Who) -> JSONResponse:
         job = _job(session, who, generate_id)
     if job.status != "finished" or job.quality is None:
         raise Problem(404, "Not Found")
-    return data(job.quality)
+    before = "done" if "same_file" in job.quality else "off"  # of jobs that ended before this was noted
+    return data({"judged": before, **job.quality})
 
 
 @router.delete("/api/jobs/{generate_id}", status_code=204)

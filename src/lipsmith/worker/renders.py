@@ -123,17 +123,18 @@ def measure(bench: Bench, job_id: int) -> dict[str, Any] | None:
 
 
 def keep_measured(bench: Bench, job_id: int, figures: dict[str, Any] | None) -> None:
-    if figures is None:
-        return
-    storage, curves = bench.here.storage, figures.pop("curves")
     with transaction(bench.here.engine) as session:
         job = session.get_one(Job, job_id)
         if job.deleted_at is not None:
             return
+        if figures is None:
+            job.quality = {**(job.quality or {}), "judged": "failed"}
+            return
+        storage, curves = bench.here.storage, figures.pop("curves")
         key = f"{previews.prefix_of_job(job)}/{previews.CURVES}"
         storage.commit_text(json.dumps(curves), key, bench.executor_id)
         known = job.quality or {}
-        job.quality = {**known, **figures, "warnings": [*known.get("warnings", []), *figures["warnings"]]}
+        job.quality = {**known, **figures, "judged": "done", "warnings": [*known.get("warnings", []), *figures["warnings"]]}
 
 
 def given_for(session: Session, here: Context, job: Job) -> dict[str, Any] | None:
@@ -204,6 +205,7 @@ def _finish(here: Context, job: Job, done: dict[str, Any]) -> None:
     job.output_name, job.output_type = done["name"], done["type"]
     job.warnings = list(dict.fromkeys([*job.warnings, *done["warnings"]]))
     job.quality = {
+        "judged": "waiting" if here.settings.measure else "off",
         "sync_offset_ms": None,
         "sync_confidence": None,
         "identity_similarity": None,

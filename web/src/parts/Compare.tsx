@@ -5,13 +5,15 @@ import { FrameClock } from "../clock";
 import { timecode } from "../format";
 import { Pair } from "../pair";
 import { useResource } from "../resource";
+import { Reel, Shown } from "../shown";
+import { Track } from "../track";
 import type { Curves, Peaks, Preview } from "../types";
 import { Curve } from "./Curve";
-import { closeUp, type Lens } from "./lens";
-import { type Range, Waveform } from "./Waveform";
+import { closeUp } from "./lens";
+import { type Range, repeated, Waveform } from "./Waveform";
 
 type Ready = Extract<Preview, { state: "ready" }>;
-type Props = { source: Ready; dub: Ready; curves: Curves | null; takeId: number; shotId: number };
+type Props = { source: Ready; dub: Ready; curves: Curves | null; repeats: boolean; takeId: number; shotId: number };
 type Mode = "side" | "wipe" | "source" | "dub";
 type Heard = "source" | "dub";
 
@@ -23,10 +25,14 @@ const MODES: [Mode, string, string][] = [
 ];
 const PACES = [0.25, 0.5, 1];
 
-export function Compare({ source, dub, curves, takeId, shotId }: Props) {
-  const clock = useMemo(() => new FrameClock(dub.frame_times, Math.min(source.frames, dub.frames)), [source, dub]);
-  const player = usePair(clock);
-  const { pair, frame, playing, sourceVideo, dubVideo } = player;
+export function Compare({ curves, repeats, takeId, shotId, ...given }: Props) {
+  const [{ source, dub }] = useState(given); // as first given: later ones are of the same files
+  const clocks = useMemo(() => {
+    const frames = repeats ? dub.frames : Math.min(source.frames, dub.frames);
+    return { axis: new FrameClock(dub.frame_times, frames), source: new FrameClock(source.frame_times, source.frames) };
+  }, [source, dub, repeats]);
+  const clock = clocks.axis;
+  const { pair, shown, frame, playing, sourceView, dubView } = usePair(clocks);
   const [mode, setMode] = useState<Mode>("side");
   const [heard, setHeard] = useState<Heard>("dub");
   const [wipe, setWipe] = useState(50);
@@ -34,22 +40,28 @@ export function Compare({ source, dub, curves, takeId, shotId }: Props) {
   const [face, setFace] = useState(0);
   const [pace, setPace] = useState(1);
   const [loop, setLoop] = useState<Range | null>(null);
-  const urls = useRef({ source: local(source.url), dub: local(dub.url) }); // as first given: a later one is the same file
   const peaks = {
     dub: useResource<Peaks>(`/api/jobs/${takeId}/peaks`).data,
     source: useResource<Peaks>(`/api/shots/${shotId}/peaks`).data,
   };
+  const everySeconds = repeats && source.frames < clock.frames ? clock.start(source.frames) - clock.start(0) : null;
+  const drawn = useMemo(() => {
+    const found = peaks[heard];
+    return found && heard === "source" && everySeconds ? repeated(found, everySeconds, clock.seconds) : found;
+  }, [heard, peaks.source, peaks.dub, everySeconds, clock]);
   const looped = useMemo((): Range[] => (loop ? [loop] : []), [loop]);
   const mouths = source.mouths[face];
-  const lens = near && mouths ? closeUp(mouths, clock.start(frame)) : null;
+  useEffect(() => {
+    shown.current?.look((at) => (near && mouths ? closeUp(mouths, clocks.source.start(at % source.frames)) : null));
+  }, [shown, near, mouths, clocks, source]);
 
   const hear = useCallback(
     (which: Heard) => {
       setHeard(which);
-      const video = which === "dub" ? dubVideo.current : sourceVideo.current;
-      if (video) pair.current?.hear(video);
+      const { video } = which === "dub" ? dubView : sourceView;
+      if (video.current) pair.current?.hear(video.current);
     },
-    [pair, dubVideo, sourceVideo],
+    [pair, dubView, sourceView],
   );
   const repeat = useCallback(
     (range: Range | null) => {
@@ -83,24 +95,17 @@ export function Compare({ source, dub, curves, takeId, shotId }: Props) {
 
   function drag(event: PointerEvent<HTMLDivElement>) {
     if (mode !== "wipe" || event.buttons !== 1) return;
-    const box = dubVideo.current!.parentElement!.getBoundingClientRect();
+    const box = dubView.canvas.current!.parentElement!.getBoundingClientRect();
     setWipe(Math.min(100, Math.max(0, (100 * (event.clientX - box.left)) / box.width)));
   }
 
   const ratio = { "--ratio": dub.width / dub.height } as CSSProperties;
-  const shape = { aspectRatio: `${dub.width} / ${dub.height}` };
+  const uncovered = mode === "wipe" ? { clipPath: `inset(0 0 0 ${wipe}%)` } : {};
   return (
     <section className="compare" aria-label="Compare source and dub">
       <div className={`stage ${mode}`} style={ratio} onPointerDown={drag} onPointerMove={drag} data-frame={frame}>
-        <View name="Source" video={sourceVideo} url={urls.current.source} lens={lens} style={shape} heard={heard === "source"} />
-        <View
-          name="Dub"
-          video={dubVideo}
-          url={urls.current.dub}
-          lens={lens}
-          style={mode === "wipe" ? { ...shape, clipPath: `inset(0 0 0 ${wipe}%)` } : shape}
-          heard={heard === "dub"}
-        />
+        <View name="Source" preview={source} parts={sourceView} heard={heard === "source"} />
+        <View name="Dub" preview={dub} parts={dubView} heard={heard === "dub"} style={uncovered} />
         {mode === "wipe" && <div className="edge" style={{ left: `${wipe}%` }} aria-hidden="true" />}
       </div>
 
@@ -173,9 +178,9 @@ export function Compare({ source, dub, curves, takeId, shotId }: Props) {
       )}
 
       <div className="axis">
-        {peaks[heard] && (
+        {drawn && (
           <Waveform
-            peaks={peaks[heard]}
+            peaks={drawn}
             seconds={clock.seconds}
             ranges={looped}
             changed={(ranges) => repeat(ranges[0] ?? null)}
@@ -203,19 +208,16 @@ export function Compare({ source, dub, curves, takeId, shotId }: Props) {
   );
 }
 
-type ViewProps = {
-  name: string;
-  video: RefObject<HTMLVideoElement | null>;
-  url: string;
-  lens: Lens | null;
-  style: CSSProperties;
-  heard: boolean;
-};
+type Parts = { video: RefObject<HTMLVideoElement | null>; canvas: RefObject<HTMLCanvasElement | null> };
+type ViewProps = { name: string; preview: Ready; parts: Parts; heard: boolean; style?: CSSProperties };
 
-function View({ name, video, url, lens, style, heard }: ViewProps) {
+// The video plays beneath the canvas, which shows those of its frames that have their counterpart.
+function View({ name, preview: { url, width, height }, parts, heard, style = {} }: ViewProps) {
+  const [first] = useState(local(url));
   return (
-    <figure className={`view ${name.toLowerCase()}`} style={style}>
-      <video ref={video} src={url} muted={!heard} playsInline preload="auto" style={{ transform: lens?.transform }} aria-label={name} tabIndex={-1} />
+    <figure className={`view ${name.toLowerCase()}`} style={{ aspectRatio: `${width} / ${height}`, ...style }}>
+      <video ref={parts.video} src={first} muted={!heard} playsInline preload="auto" aria-hidden="true" tabIndex={-1} />
+      <canvas ref={parts.canvas} role="img" aria-label={name} />
       <figcaption>
         {name}
         {heard ? " · heard" : ""}
@@ -224,33 +226,34 @@ function View({ name, video, url, lens, style, heard }: ViewProps) {
   );
 }
 
-function usePair(clock: FrameClock) {
-  const sourceVideo = useRef<HTMLVideoElement>(null);
-  const dubVideo = useRef<HTMLVideoElement>(null);
+function useParts(): Parts {
+  const video = useRef<HTMLVideoElement>(null);
+  const canvas = useRef<HTMLCanvasElement>(null);
+  return useMemo(() => ({ video, canvas }), []);
+}
+
+function usePair(clocks: { axis: FrameClock; source: FrameClock }) {
+  const [sourceView, dubView] = [useParts(), useParts()];
   const pair = useRef<Pair | null>(null);
+  const shown = useRef<Shown | null>(null);
   const [frame, setFrame] = useState(0);
   const [playing, setPlaying] = useState(false);
 
   useEffect(() => {
-    const [first, second] = [dubVideo.current!, sourceVideo.current!];
-    const told = () => {
-      setPlaying(made.playing);
-      if (!made.playing) setFrame(made.frame);
-    };
-    const made = new Pair(first, second, clock, () => pair.current && told());
-    pair.current = made;
-    let shown = first.requestVideoFrameCallback(function next(_now, facts) {
-      setFrame(clock.at(facts.mediaTime));
-      shown = first.requestVideoFrameCallback(next);
-    });
+    const { axis } = clocks;
+    const dub = new Track(dubView.video.current!, axis, axis);
+    const source = new Track(sourceView.video.current!, clocks.source, axis);
+    const seen = new Shown([new Reel(dub, dubView.canvas.current!), new Reel(source, sourceView.canvas.current!)], setFrame);
+    const made = new Pair(dub, source, axis, () => seen.frame, () => pair.current && setPlaying(made.playing));
+    [pair.current, shown.current] = [made, seen];
     return () => {
-      first.cancelVideoFrameCallback(shown);
+      seen.end();
       made.end();
-      pair.current = null;
+      pair.current = shown.current = null;
     };
-  }, [clock]);
+  }, [clocks, dubView, sourceView]);
 
-  return { pair, frame, playing, sourceVideo, dubVideo };
+  return { pair, shown, frame, playing, sourceView, dubView };
 }
 
 type Keys = Record<string, (event: KeyboardEvent) => void>;

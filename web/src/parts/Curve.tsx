@@ -10,6 +10,7 @@ type Props = { actor: Curves["actors"][number]; name: string; share: number; sou
 
 export function Curve({ actor, name, share, sought }: Props) {
   const top = useMemo(() => Math.max(LEAST_TOP, ...[...actor.source, ...actor.dub].map((value) => value ?? 0)), [actor]);
+  const [source, dub] = useMemo(() => [line(actor.source, top, share), line(actor.dub, top, share)], [actor, top, share]);
   return (
     <figure className="curve">
       <figcaption className="small">
@@ -25,8 +26,8 @@ export function Curve({ actor, name, share, sought }: Props) {
           sought((event.clientX - box.left) / box.width);
         }}
       >
-        <path className="one" d={line(actor.source, top, share)} />
-        <path className="other" d={line(actor.dub, top, share)} />
+        <path className="one" d={source} />
+        <path className="other" d={dub} />
       </svg>
     </figure>
   );

@@ -89,6 +89,13 @@ export function Waveform({ peaks, seconds, ranges, changed, single = false, soug
   return <div ref={place} className="wave" role="img" aria-label={label} />;
 }
 
+// The sound of something that begins anew every so many seconds.
+export function repeated(peaks: Peaks, everySeconds: number, seconds: number): Peaks {
+  const each = peaks.seconds_each;
+  const at = (place: number) => peaks.peaks[Math.floor(((place * each) % everySeconds) / each)] ?? 0;
+  return { ...peaks, peaks: Array.from({ length: Math.ceil(seconds / each) }, (_, place) => at(place)), duration_seconds: seconds };
+}
+
 function filled(peaks: Peaks, seconds: number): number[] {
   const count = Math.max(1, Math.ceil(seconds / peaks.seconds_each));
   return Array.from({ length: count }, (_, at) => peaks.peaks[at] ?? 0);

@@ -1,11 +1,10 @@
-// A close look at a mouth: how a picture is moved and enlarged so that it stays in the middle.
+// A close look at a mouth: the part of a picture that keeps it in the middle.
+import type { Lens } from "../shown";
 import type { Mouths } from "../types";
 
 const FACE_WIDTHS_SHOWN = 0.9;
 const LEAST = 1.5;
 const MOST = 10;
-
-export type Lens = { transform: string };
 
 export function closeUp(mouths: Mouths, seconds: number): Lens | null {
   const at = mouths.at;
@@ -14,11 +13,9 @@ export function closeUp(mouths: Mouths, seconds: number): Lens | null {
   const usual = widths[widths.length >> 1]!;
   const scale = Math.min(MOST, Math.max(LEAST, 1 / (FACE_WIDTHS_SHOWN * usual)));
   const [x, y] = between(at, seconds);
-  const shift = (place: number) => {
-    const most = (scale - 1) / 2;
-    return 100 * Math.min(most, Math.max(-most, scale * (0.5 - place)));
-  };
-  return { transform: `translate(${shift(x).toFixed(3)}%, ${shift(y).toFixed(3)}%) scale(${scale.toFixed(3)})` };
+  const share = 1 / scale;
+  const edge = (middle: number) => Math.min(Math.max(middle - share / 2, 0), 1 - share);
+  return { left: edge(x), top: edge(y), share };
 }
 
 function between(at: Mouths["at"], seconds: number): [number, number] {

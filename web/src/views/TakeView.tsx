@@ -12,7 +12,11 @@ import { ENDS, type Preview, type Quality, type Shot, type Take, type TakeMedia 
 
 const PREVIEW_MS = 1500;
 const MEASURE_MS = 4000;
-const MEASURED_WITHIN_MS = 15 * 60 * 1000; // later nobody will: measuring is switched off, or has failed
+const NOT_JUDGED: Record<Exclude<Quality["judged"], "done">, string> = {
+  waiting: "The judge is at work on the file; its figures and curves appear here.",
+  off: "This server does not judge its dubs, so there are no figures and no curves of it.",
+  failed: "The judge could not measure this file, so there are no figures and no curves of it.",
+};
 
 export function TakeView({ id }: { id: number }) {
   const take = useResource<Take>(`/api/jobs/${id}`);
@@ -70,20 +74,19 @@ function Inside({ take, reload }: { take: Take; reload: () => void }) {
 
 function Result({ take }: { take: Take }) {
   const id = take.generate_id;
-  const media = useResource<TakeMedia>(`/api/jobs/${id}/media`, (found) => {
-    if (waiting(found)) return PREVIEW_MS;
-    return !found.curves && soon(take) ? MEASURE_MS : null;
-  });
-  const quality = useResource<Quality>(`/api/jobs/${id}/quality`);
-  const measured = Boolean(media.data?.curves);
-  const { reload } = quality;
-  useEffect(reload, [measured, reload]);
+  const media = useResource<TakeMedia>(`/api/jobs/${id}/media`, (found) => (waiting(found) ? PREVIEW_MS : null));
+  const quality = useResource<Quality>(`/api/jobs/${id}/quality`, ({ judged }) => (judged === "waiting" ? MEASURE_MS : null));
+  const judged = quality.data?.judged;
+  const { reload } = media;
+  useEffect(() => {
+    if (judged === "done") reload(); // for the curves
+  }, [judged, reload]);
   if (media.error && !media.data) return <ErrorNote error={media.error} again={media.reload} />;
   const { source, dub, curves } = media.data ?? { source: null, dub: null, curves: null };
   return (
     <>
       {source?.state === "ready" && dub?.state === "ready" ? (
-        <Compare source={source} dub={dub} curves={curves} takeId={id} shotId={take.shot_id} />
+        <Compare source={source} dub={dub} curves={curves} repeats={take.options.loop_video} takeId={id} shotId={take.shot_id} />
       ) : (
         <p className="empty">{why(dub, source)}</p>
       )}
@@ -91,9 +94,7 @@ function Result({ take }: { take: Take }) {
         <section aria-label="Figures">
           <h2>Figures</h2>
           <Figures quality={quality.data} />
-          {!measured && quality.data.sync_confidence === null && soon(take) && (
-            <p className="small muted">The judge is at work on the file; its figures and curves appear here.</p>
-          )}
+          {judged && judged !== "done" && <p className="small muted">{NOT_JUDGED[judged]}</p>}
         </section>
       )}
     </>
@@ -104,10 +105,6 @@ function why(dub: Preview | null, source: Preview | null): string {
   for (const one of [dub, source]) if (one?.state === "failed") return `No preview: ${one.failure_reason}`;
   if (dub?.state === "off") return "This server makes no previews to play; the file itself can be downloaded.";
   return "The preview is being made; the file itself can be downloaded already.";
-}
-
-function soon(take: Take): boolean {
-  return Date.now() - Date.parse(take.ended_at ?? "") < MEASURED_WITHIN_MS;
 }
 
 function waiting(media: TakeMedia): boolean {
