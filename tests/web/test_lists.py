@@ -87,3 +87,56 @@ def test_search_pages_and_undo(visit: Visit, server: Server, crowd: int) -> None
         page.get_by_role("button", name="Delete crowd-2999.mp4").click()
         page.goto(f"{visit.base}/takes")  # leaving the page means it
         until(lambda: api.get(path).status_code == 404, 15)
+
+
+VOICES = 130
+
+
+@pytest.fixture(scope="module")
+def many_voices(server: Server, crowd: int) -> int:
+    """More voices than a menu shows; gives a shot to use them on."""
+    engine = connect(f"sqlite:///{server.data / 'lipsmith.db'}")
+    with transaction(engine) as session:
+        for number in range(1, VOICES + 1):
+            name, voice = f"line-{number:03}.wav", str(uuid.uuid4())
+            upload = Upload(id=voice, tenant_id=1, kind="audio", status="completed", file_name=name)
+            upload.content_type, upload.limit_bytes, upload.object_key = "audio/wav", 1, f"1/audio/{voice}"
+            upload.expires_at, upload.created_at = now(), now()
+            session.add(upload)
+    engine.dispose()
+    return crowd
+
+
+def test_every_voice_can_be_chosen(visit: Visit, server: Server, many_voices: int) -> None:
+    page = visit.page
+    sign_in(visit, server.key)
+    page.goto(f"{visit.base}/shots/{many_voices}")
+    form = page.get_by_label("A new take")
+    menu = form.get_by_role("combobox", name="Voice")
+    form.get_by_text("1 to 50 of").wait_for()
+    assert menu.get_by_role("option").count() == 51
+    form.get_by_role("button", name="Older voices").click()
+    form.get_by_text("51 to 100 of").wait_for()
+    menu.select_option(label=f"line-{VOICES - 60:03}.wav")
+    chosen = menu.input_value()
+    form.get_by_role("searchbox").fill("line-007")
+    form.get_by_text("1 to 1 of 1").wait_for()
+    assert menu.input_value() == chosen, "what was chosen stays chosen, though another search is on"
+    menu.select_option(label="line-007.wav")
+    assert menu.input_value() not in ("", chosen)
+    form.get_by_role("searchbox").fill("no such name")
+    form.get_by_text("No voice has such a name").wait_for()
+
+
+def test_voices_are_searched_by_name(visit: Visit, server: Server, many_voices: int) -> None:
+    page = visit.page
+    sign_in(visit, server.key)
+    page.goto(f"{visit.base}/voices")
+    page.get_by_text("Page 1 of").wait_for()
+    page.get_by_role("searchbox").fill("LINE-099")
+    page.get_by_role("button", name="Search").click()
+    page.get_by_text("line-099.wav").wait_for()
+    assert page.locator(".take").count() == 1
+    with server.caller() as api:
+        assert api.get("/api/audio", params={"q": "line-%"}).json()["count"] == 0
+        assert api.get("/api/audio", params={"q": "line-0", "per_page": 5}).json()["count"] == 99

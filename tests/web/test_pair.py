@@ -27,12 +27,13 @@ def test_they_are_never_seen_apart(visit: Visit, server: Server, alike: numbered
     for push in (0, 0.2, -0.2):
         page.evaluate(f"videos[0].currentTime += {push}")
         page.wait_for_timeout(1500)
+    met(page, "seen.at(-1)[2] >= 90")
     page.keyboard.press("Space")
     met(page, "videos.every((video) => video.paused && !video.seeking)")
     page.wait_for_timeout(300)
     seen = [(source, dub) for _, source, dub in page.evaluate("seen")]
     assert max(abs(source - dub) for source, dub in seen) <= 1
-    assert len({dub for _, dub in seen}) > 30, "the pictures do not move on"
+    assert len({dub for _, dub in seen}) > 5, "the pictures do not move on"
     assert seen[-1][0] == seen[-1][1] == int(page.locator(".stage").get_attribute("data-frame"))
 
 

@@ -79,10 +79,11 @@ function here(path: string, to: string): boolean {
 function view(path: string, query: URLSearchParams) {
   const number = path.match(/^\/(shots|takes)\/(\d+)$/);
   const page = Math.max(1, Number(query.get("page")) || 1);
+  const words = query.get("q") ?? "";
   if (number?.[1] === "shots") return <ShotView key={path} id={Number(number[2])} />;
   if (number?.[1] === "takes") return <TakeView key={path} id={Number(number[2])} />;
   if (path === "/takes") return <Takes page={page} />;
-  if (path === "/voices") return <Voices page={page} />;
+  if (path === "/voices") return <Voices page={page} words={words} />;
   if (path === "/projects") return <Projects page={page} />;
-  return <Shots page={page} project={query.get("project")} words={query.get("q") ?? ""} />;
+  return <Shots page={page} project={query.get("project")} words={words} />;
 }

@@ -3,28 +3,35 @@
 // The one that is heard leads and runs at its own pace; the silent one is pulled after it by a slightly other pace, or
 // by a seek where that would take too long. Times are those of the axis. What is seen meanwhile: `shown`.
 import type { FrameClock } from "./clock";
+import type { Shown } from "./shown";
 import type { Track } from "./track";
 
 const HOLD_EVERY_MS = 30;
-const PULL_SECONDS = 0.1; // a difference is made good within about this time
+const PULL_SECONDS = 0.1; // a difference is made good within about this time …
+const PULL_LOOKS = 3; // … but over so many looks: a busy browser looks late, and would pull too far
+const LATE_FADES = 0.8; // per look
 const MOST_FASTER = 0.9; // than the pace: nobody hears the one that is pulled
 const SLOWEST = 0.1; // browsers refuse less than a sixteenth
 const SEEK_BEYOND_SECONDS = 0.5;
 const PULL_BEYOND_SECONDS = 0.008; // each change of pace may itself cost a few milliseconds: not for less
 const CLOSE_ENOUGH_SECONDS = 0.002;
+const WAIT_BEYOND_FRAMES = 3; // pictures are kept for a little more than that
+const TOGETHER_FRAMES = 1;
 
 export class Pair {
   private holding: ReturnType<typeof setInterval> | undefined;
   private pace = 1;
   private wanted = false;
   private seeking = 0;
+  private looked = 0; // when, in seconds
+  private late = 0; // how far looks have lain apart of late, in seconds
   loop: [number, number] | null = null;
 
   constructor(
     private lead: Track,
     private other: Track,
     private clock: FrameClock,
-    private seen: () => number, // the frame
+    private shown: Shown,
     private told: () => void,
   ) {
     this.hear(lead.video);
@@ -76,11 +83,12 @@ export class Pair {
     if (!this.wanted) return;
     await Promise.all(this.videos.map((video) => video.play().catch(() => undefined)));
     clearInterval(this.holding);
+    this.looked = performance.now() / 1000;
     this.holding = setInterval(() => this.hold(), HOLD_EVERY_MS);
     this.told();
   }
 
-  pause(at = this.seen()): void {
+  pause(at = this.shown.frame): void {
     this.wanted = false;
     clearInterval(this.holding);
     this.videos.forEach((video) => video.pause());
@@ -94,7 +102,7 @@ export class Pair {
   }
 
   async step(frames: number): Promise<void> {
-    const from = this.wanted ? this.seen() : this.frame;
+    const from = this.wanted ? this.shown.frame : this.frame;
     if (this.wanted) this.pause();
     await this.toFrame(from + frames);
   }
@@ -118,6 +126,9 @@ export class Pair {
   }
 
   private hold(): void {
+    const now = performance.now() / 1000;
+    this.late = Math.max(now - this.looked, LATE_FADES * this.late);
+    this.looked = now;
     if (!this.wanted || this.seeking > 0) return;
     if (this.loop && this.seconds >= this.loop[1]) {
       void this.seek(this.loop[0]);
@@ -147,18 +158,20 @@ export class Pair {
     } else if (Math.abs(apart) < (video.playbackRate === this.pace ? PULL_BEYOND_SECONDS : CLOSE_ENOUGH_SECONDS)) {
       video.playbackRate = this.pace;
     } else {
-      const wanted = this.pace - apart / PULL_SECONDS;
+      const wanted = this.pace - apart / Math.max(PULL_SECONDS, PULL_LOOKS * this.late);
       video.playbackRate = Math.min(Math.max(wanted, SLOWEST), this.pace + MOST_FASTER);
     }
   }
 
-  // One that has to load more makes the other one wait; the sound does not wait for a silent one that is being put right.
+  // One that has to load more makes the other one wait, and so does one whose pictures come late: a busy machine drops
+  // them while the clock goes on. The sound does not wait for a silent one that is being put right.
   private waitForBoth(): void {
     const lacks = (video: HTMLVideoElement) => video.readyState < HTMLMediaElement.HAVE_FUTURE_DATA && !video.ended;
     const loading = lacks(this.lead.video) || (lacks(this.other.video) && !this.other.video.seeking);
-    for (const video of this.videos) {
-      if (loading && !video.paused) video.pause();
-      else if (!loading && video.paused && !video.ended) void video.play().catch(() => undefined);
+    for (const { video } of this.both) {
+      const wait = loading || this.shown.ahead(video) > (video.paused ? TOGETHER_FRAMES : WAIT_BEYOND_FRAMES);
+      if (wait && !video.paused) video.pause();
+      else if (!wait && video.paused && !video.ended) void video.play().catch(() => undefined);
     }
   }
 }

@@ -31,6 +31,12 @@ export class Shown {
     this.paint();
   }
 
+  // Frames by which the pictures of this video have come further than those of the other.
+  ahead(video: HTMLVideoElement): number {
+    const [one, other] = this.reels;
+    return (one.reached - other.reached) * (one.track.video === video ? 1 : -1);
+  }
+
   end(): void {
     this.sizes.disconnect();
     this.reels.forEach((reel) => reel.end());
@@ -68,7 +74,7 @@ export class Reel {
   private awaited = 0;
 
   constructor(
-    private track: Track,
+    readonly track: Track,
     readonly canvas: HTMLCanvasElement,
   ) {}
 
@@ -109,7 +115,6 @@ export class Reel {
   // Keeps what the video shows; whether it is another frame than before.
   private keep(seconds: number): boolean {
     const { video } = this.track;
-    if (video.seeking) return false;
     const picture = pictureOf(video);
     const frame = this.track.frameOf(picture instanceof OffscreenCanvas ? seconds : picture.timestamp / 1e6);
     const kept = { frame, picture };

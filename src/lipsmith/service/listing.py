@@ -1,4 +1,4 @@
-"""Lists for people, below /api: shots and takes with all that a row of a page shows, newest first, in pages."""
+"""Lists for people, below /api: shots, takes and voices with all that a row of a page shows, newest first, in pages."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from lipsmith.service.refusals import as_problem
 from lipsmith.service.shots import find_shot
 from lipsmith.service.signing import Permission
 from lipsmith.service.tables import Actor, Job, Project, Shot, Upload, reading
+from lipsmith.service.uploads import audio_row
 
 router = APIRouter(prefix="/api")
 _PER_PAGE = 24
@@ -62,6 +63,22 @@ def list_jobs(request: Request, here: Here, who: Who) -> JSONResponse:
         count = session.scalar(select(func.count()).where(mine))
         rows = session.execute(query).all()
     return data([{**record_of(job), "shot_label": label} for job, label in rows], count=count)
+
+
+@router.get("/audio")
+def list_voices(request: Request, here: Here, who: Who) -> JSONResponse:
+    """`q` (part of a file name) narrows it down, `status` too."""
+    page = as_problem(page_of, request, "per_page", _PER_PAGE)
+    mine = (Upload.tenant_id == who.tenant_id) & (Upload.kind == "audio") & Upload.deleted_at.is_(None)
+    if words := request.query_params.get("q", "").strip():
+        mine &= Upload.file_name.icontains(words, autoescape=True)
+    if status := request.query_params.get("status"):
+        mine &= Upload.status == status
+    query = select(Upload).where(mine).order_by(Upload.created_at.desc(), Upload.id.desc())
+    with reading(here.engine) as session:
+        count = session.scalar(select(func.count()).where(mine))
+        rows = session.scalars(query.offset(page.offset).limit(page.size)).all()
+        return data([audio_row(upload) for upload in rows], count=count)
 
 
 def _wanted(request: Request) -> ColumnElement[bool]:

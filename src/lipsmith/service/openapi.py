@@ -103,6 +103,7 @@ _CALLS: dict[tuple[str, str], Call] = {
     ("get", "/api/shots"): Call(200, a.ShotRecord, listed=True, paged=True),
     ("get", "/api/shots/{shot_id}"): Call(200, a.ShotRecord),
     ("get", "/api/jobs"): Call(200, a.JobRecord, listed=True, paged=True),
+    ("get", "/api/audio"): Call(200, a.AudioRow, listed=True, paged=True),
     ("get", "/api/shots/{shot_id}/media"): Call(200, a.Preview),
     ("get", "/api/jobs/{generate_id}/media"): Call(200, a.Previews),
     ("get", "/api/audio/{audio_id}/media"): Call(200, a.Playable),
@@ -123,7 +124,7 @@ _CALLS: dict[tuple[str, str], Call] = {
     ("get", "/api/webhook/deliveries"): Call(200, a.DeliveryRow, listed=True),
     ("post", "/api/webhook/deliveries/{webhook_id}/replay"): Call(202, a.Replayed, also={409: a.Problem}),
 }
-_NARROWING = {"/api/shots": ("project_id", "q"), "/api/jobs": ("shot_id",)}
+_NARROWING = {"/api/shots": ("project_id", "q"), "/api/jobs": ("shot_id",), "/api/audio": ("q", "status")}
 _V1_ERRORS: dict[int, type[BaseModel]] = {
     403: a.Forbidden,
     404: a.Detail,

@@ -250,10 +250,10 @@ def list_audio(request: Request, here: Here, who: Who) -> JSONResponse:
         count = session.scalar(select(func.count()).where(mine))
         query = select(Upload).where(mine).order_by(Upload.created_at.desc(), Upload.id.desc())
         rows = session.scalars(query.offset(page.offset).limit(page.size)).all()
-        return data([_audio_row(upload) for upload in rows], count=count)
+        return data([audio_row(upload) for upload in rows], count=count)
 
 
-def _audio_row(upload: Upload) -> dict[str, Any]:
+def audio_row(upload: Upload) -> dict[str, Any]:
     return {
         "audio_id": upload.id,
         "upload_status": word_of(upload),

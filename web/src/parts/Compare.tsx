@@ -244,7 +244,7 @@ function usePair(clocks: { axis: FrameClock; source: FrameClock }) {
     const dub = new Track(dubView.video.current!, axis, axis);
     const source = new Track(sourceView.video.current!, clocks.source, axis);
     const seen = new Shown([new Reel(dub, dubView.canvas.current!), new Reel(source, sourceView.canvas.current!)], setFrame);
-    const made = new Pair(dub, source, axis, () => seen.frame, () => pair.current && setPlaying(made.playing));
+    const made = new Pair(dub, source, axis, seen, () => pair.current && setPlaying(made.playing));
     [pair.current, shown.current] = [made, seen];
     return () => {
       seen.end();

@@ -3,14 +3,14 @@ import { type FormEvent, useId, useRef, useState } from "react";
 import { ApiError, call, local, onceOnly } from "../api";
 import { useResource } from "../resource";
 import { go } from "../router";
-import type { Actor, Audio, Peaks, Shot } from "../types";
+import type { Actor, Peaks, Shot } from "../types";
 import { start } from "../uploads";
 import { CopyCall, ErrorNote } from "./bits";
 import { DropZone, Uploading } from "./Drop";
 import { Ranges } from "./Ranges";
+import { VoiceMenu } from "./VoiceMenu";
 import type { Range } from "./Waveform";
 
-const VOICES_OFFERED = 50;
 const BAD_NAME = /[/\\]/g;
 
 type Part = { audio_id: string; ranges: Range[] };
@@ -20,7 +20,6 @@ type Props = { shot: Shot; actors: Actor[] | null; hasPreview: boolean; made: ()
 const NOBODY: Part = { audio_id: "", ranges: [] };
 
 export function NewTake({ shot, actors, hasPreview, made }: Props) {
-  const voices = useResource<Audio[]>(`/v1/audio?page_size=${VOICES_OFFERED}`);
   const peaks = useResource<Peaks>(hasPreview ? `/api/shots/${shot.shot_id}/peaks` : null);
   const [parts, setParts] = useState<Record<number, Part>>({}); // by place in the cast: the first has no number before he is seen
   const [options, setOptions] = useState<Options>({ language: "", strength: 1, maintain_expression: false, loop_video: false, full_resolution: true });
@@ -29,7 +28,6 @@ export function NewTake({ shot, actors, hasPreview, made }: Props) {
   const [busy, setBusy] = useState(false);
   const asked = useRef({ body: "", once: "" }); // the same request again is the same request, whatever became of the first
   const cast = actors ?? [{ actor_id: 0, actor_name: "the first actor", thumbnail_url: null }];
-  const usable = voices.data?.filter((voice) => voice.upload_status === "completed") ?? [];
   const speaking = cast.flatMap((_, at) => (parts[at]?.audio_id ? [parts[at]] : []));
   const filename = name ?? suggested(shot.label, options.language);
   const request = requestOf(shot, cast, parts, options, filename);
@@ -38,9 +36,7 @@ export function NewTake({ shot, actors, hasPreview, made }: Props) {
 
   async function bring(at: number, file: File) {
     const told = await start("audio", file);
-    if (!told?.audio_id) return;
-    change(at, { audio_id: told.audio_id });
-    voices.reload();
+    if (told?.audio_id) change(at, { audio_id: told.audio_id });
   }
 
   async function submit(event: FormEvent) {
@@ -72,7 +68,6 @@ export function NewTake({ shot, actors, hasPreview, made }: Props) {
           actor={actor}
           alone={cast.length === 1}
           part={parts[at] ?? NOBODY}
-          voices={usable}
           peaks={peaks.data}
           seconds={shot.duration_seconds ?? 0}
           loops={options.loop_video}
@@ -81,7 +76,6 @@ export function NewTake({ shot, actors, hasPreview, made }: Props) {
         />
       ))}
       <Uploading kind="audio" />
-      {voices.error && <ErrorNote error={voices.error} again={voices.reload} />}
       <How options={options} changed={setOptions} ranged={speaking.some((part) => part.ranges.length > 0)} />
       <label>
         Name of the file
@@ -104,7 +98,6 @@ type SpeakerProps = {
   actor: Actor;
   alone: boolean;
   part: Part;
-  voices: Audio[];
   peaks: Peaks | null;
   seconds: number;
   loops: boolean;
@@ -112,23 +105,17 @@ type SpeakerProps = {
   bring: (file: File) => void;
 };
 
-function Speaker({ actor, alone, part, voices, peaks, seconds, loops, change, bring }: SpeakerProps) {
-  const id = useId();
+function Speaker({ actor, alone, part, peaks, seconds, loops, change, bring }: SpeakerProps) {
   return (
     <div className="speaker stack">
-      <div className="row">
+      <div className="row top-aligned">
         {actor.thumbnail_url && <img src={local(actor.thumbnail_url)} alt="" />}
-        <div className="field grow">
-          <label htmlFor={id}>{alone ? "Voice" : `Voice of ${actor.actor_name}`}</label>
-          <select id={id} value={part.audio_id} onChange={(event) => change({ audio_id: event.target.value })}>
-            <option value="">{alone ? "Choose a voice…" : "Says nothing new"}</option>
-            {voices.map((voice) => (
-              <option key={voice.audio_id} value={voice.audio_id}>
-                {voice.file_name}
-              </option>
-            ))}
-          </select>
-        </div>
+        <VoiceMenu
+          label={alone ? "Voice" : `Voice of ${actor.actor_name}`}
+          nobody={alone ? "Choose a voice…" : "Says nothing new"}
+          chosen={part.audio_id}
+          choose={(audio_id) => change({ audio_id })}
+        />
       </div>
       <DropZone kind="audio" taken={(files) => files[0] && bring(files[0])}>
         <span>

@@ -1,8 +1,8 @@
 // The small parts that every view uses.
-import { type ReactNode, useEffect, useState } from "react";
+import { type FormEvent, type ReactNode, useEffect, useState } from "react";
 import type { ApiError } from "../api";
 import { left, stageName } from "../format";
-import { Link } from "../router";
+import { go, Link } from "../router";
 import { asCurl, asPython, type Call } from "../snippets";
 import { failed, ready, type JobStatus, type Shot, type Standing } from "../types";
 import { say } from "../undo";
@@ -82,6 +82,25 @@ export function Pager({ page, size, count, to }: { page: number; size: number; c
       </span>
       {page < last ? <Link to={to(page + 1)}>Older</Link> : <span aria-disabled="true">Older</span>}
     </nav>
+  );
+}
+
+type SearchProps = { label: string; hint: string; words: string; to: (words: string) => string; children?: ReactNode };
+
+export function Search({ label, hint, words, to, children }: SearchProps) {
+  function search(event: FormEvent<HTMLFormElement>) {
+    event.preventDefault();
+    go(to(String(new FormData(event.currentTarget).get("q"))));
+  }
+  return (
+    <form className="row spread" role="search" aria-label={label} onSubmit={search}>
+      <label className="inline grow">
+        <span className="hide">{label}</span>
+        <input name="q" type="search" defaultValue={words} key={words} placeholder={hint} />
+      </label>
+      <button type="submit">Search</button>
+      {children}
+    </form>
   );
 }
 

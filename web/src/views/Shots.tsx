@@ -1,8 +1,8 @@
 // The shots, newest first, and the place where a new one is dropped.
-import { type FormEvent, useState } from "react";
+import { useState } from "react";
 import { local, withQuery } from "../api";
 import { bytes, duration, moment, rate } from "../format";
-import { Badge, ErrorNote, Heading, Pager, ShotBadge, Standings } from "../parts/bits";
+import { Badge, ErrorNote, Heading, Pager, Search, ShotBadge, Standings } from "../parts/bits";
 import { DropZone, Uploading } from "../parts/Drop";
 import { useResource } from "../resource";
 import { go, Link } from "../router";
@@ -29,12 +29,6 @@ export function Shots({ page, project, words }: { page: number; project: string 
     if (files.length === 1 && first?.shot_id && location.pathname === "/") go(`/shots/${first.shot_id}`);
   }
 
-  function search(event: FormEvent<HTMLFormElement>) {
-    event.preventDefault();
-    const text = String(new FormData(event.currentTarget).get("q"));
-    go(withQuery("/", { q: text, project: project ?? undefined }));
-  }
-
   return (
     <>
       <Heading title="Shots">Shots</Heading>
@@ -56,14 +50,9 @@ export function Shots({ page, project, words }: { page: number; project: string 
       </section>
       <Interrupted />
       <Uploading kind="video" />
-      <form className="row spread" role="search" onSubmit={search}>
-        <label className="inline grow">
-          <span className="hide">Search shots</span>
-          <input name="q" type="search" defaultValue={words} key={words} placeholder="Search by shot or project" />
-        </label>
-        <button type="submit">Search</button>
+      <Search label="Search shots" hint="Search by shot or project" words={words} to={(q) => withQuery("/", { q, project: project ?? undefined })}>
         {(project || words) && <Link to="/">Show all</Link>}
-      </form>
+      </Search>
       {shots.error && <ErrorNote error={shots.error} again={shots.reload} />}
       {shown && !shown.length && <Nothing searched={Boolean(project || words)} />}
       <ul className="plain grid">

@@ -1,10 +1,11 @@
 import { useState } from "react";
 import { withQuery } from "../api";
 import { moment } from "../format";
-import { Badge, ErrorNote, Heading, Pager } from "../parts/bits";
+import { Badge, ErrorNote, Heading, Pager, Search } from "../parts/bits";
 import { DropZone, Uploading } from "../parts/Drop";
 import { Listen } from "../parts/NewTake";
 import { useResource } from "../resource";
+import { Link } from "../router";
 import { useSignal } from "../signal";
 import type { Audio } from "../types";
 import { hidden, remove } from "../undo";
@@ -12,8 +13,8 @@ import { start } from "../uploads";
 
 const SIZE = 25;
 
-export function Voices({ page }: { page: number }) {
-  const voices = useResource<Audio[]>(withQuery("/v1/audio", { page, page_size: SIZE }));
+export function Voices({ page, words }: { page: number; words: string }) {
+  const voices = useResource<Audio[]>(withQuery("/api/audio", { page, per_page: SIZE, q: words }));
   const away = useSignal(hidden);
   const [heard, setHeard] = useState<string | null>(null);
   const shown = voices.data?.filter((voice) => !away.has(`/api/audio/${voice.audio_id}`));
@@ -30,8 +31,11 @@ export function Voices({ page }: { page: number }) {
         </span>
       </DropZone>
       <Uploading kind="audio" />
+      <Search label="Search voices" hint="Search by name" words={words} to={(q) => withQuery("/voices", { q })}>
+        {words && <Link to="/voices">Show all</Link>}
+      </Search>
       {voices.error && <ErrorNote error={voices.error} again={voices.reload} />}
-      {shown?.length === 0 && <p className="empty">No voices yet.</p>}
+      {shown?.length === 0 && <p className="empty">{words ? "No voice fits that." : "No voices yet."}</p>}
       <ul className="plain rows">
         {shown?.map((voice) => (
           <li key={voice.audio_id} className="take">
@@ -59,7 +63,7 @@ export function Voices({ page }: { page: number }) {
           </li>
         ))}
       </ul>
-      <Pager page={page} size={SIZE} count={voices.count} to={(number) => withQuery("/voices", { page: number })} />
+      <Pager page={page} size={SIZE} count={voices.count} to={(number) => withQuery("/voices", { page: number, q: words })} />
     </>
   );
 }
