@@ -134,6 +134,12 @@ def test_services_of_compose_are_pinned_and_wait_for_the_healthy() -> None:
     assert (DEPLOY / build["context"] / build["dockerfile"]).is_file()
 
 
+def test_volumes_of_compose_are_all_there_and_all_used() -> None:
+    told = compose()
+    used = {name.split(":")[0] for service in told["services"].values() for name in service.get("volumes", [])}
+    assert {name for name in used if not name.startswith("/")} == set(told["volumes"])
+
+
 def test_compose_serves_its_api_without_a_worker() -> None:
     assert "--no-worker" in compose()["services"]["api"]["command"]
 

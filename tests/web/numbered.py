@@ -17,8 +17,6 @@ from sqlalchemy.orm import Session
 from tests.service.conftest import Server
 
 from lipsmith.service import previews
-from lipsmith.service.settings import ServiceSettings
-from lipsmith.service.storage import Storage
 from lipsmith.service.tables import Job, Project, Scene, Shot, Upload, connect, now, transaction
 
 WIDTH, HEIGHT, RATE = 1280, 720, 30
@@ -66,14 +64,13 @@ def add(server: Server, *, source_frames: int, dub_frames: int) -> Numbered:
         made = Numbered(shot.id, job.id)
         places = {shot.model_key: source_frames, previews.prefix_of_job(job): dub_frames}
     engine.dispose()
-    storage = Storage(ServiceSettings(data_folder=server.data).objects_folder)
+    objects = server.data / "objects" / "objects"
     for prefix, frames in places.items():
         note = {"width": WIDTH, "height": HEIGHT, "frames": frames, "mouths": []}
         note["frame_times"] = {"first": 0.0, "each": 1 / RATE}
-        proxy = storage.path(f"{prefix}/{previews.PROXY}")
-        proxy.parent.mkdir(parents=True)
-        film(proxy, frames)
-        storage.path(f"{prefix}/{previews.NOTE}").write_text(json.dumps(note))
+        (objects / prefix).mkdir(parents=True)
+        film(objects / prefix / previews.PROXY, frames)
+        (objects / prefix / previews.NOTE).write_text(json.dumps(note))
     return made
 
 

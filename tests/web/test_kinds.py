@@ -28,7 +28,8 @@ Edit = Callable[[np.ndarray], np.ndarray]
 PLAYS = """(video) => { const one = document.createElement('canvas'); one.width = one.height = 8;
     const paint = one.getContext('2d'); paint.drawImage(video, 0, 0, 8, 8);
     const values = paint.getImageData(0, 0, 8, 8).data.filter((_, at) => at % 4 === 1);
-    return {range: Math.max(...values) - Math.min(...values), frames: video.getVideoPlaybackQuality().totalVideoFrames}; }"""
+    const frames = video.getVideoPlaybackQuality().totalVideoFrames;
+    return {range: Math.max(...values) - Math.min(...values), frames}; }"""
 
 
 def _made(source: Path, out: Path, kind: str, edit: Edit = lambda picture: picture) -> Path:

@@ -134,7 +134,12 @@ def keep_measured(bench: Bench, job_id: int, figures: dict[str, Any] | None) -> 
         key = f"{previews.prefix_of_job(job)}/{previews.CURVES}"
         storage.commit_text(json.dumps(curves), key, bench.executor_id)
         known = job.quality or {}
-        job.quality = {**known, **figures, "judged": "done", "warnings": [*known.get("warnings", []), *figures["warnings"]]}
+        job.quality = {
+            **known,
+            **figures,
+            "judged": "done",
+            "warnings": [*known.get("warnings", []), *figures["warnings"]],
+        }
 
 
 def given_for(session: Session, here: Context, job: Job) -> dict[str, Any] | None:

@@ -27,10 +27,15 @@ export function Figures({ quality }: { quality: Quality }) {
   );
 }
 
+function passed({ frames_total, frames_dubbed, frames_without_face }: Quality): string {
+  if (frames_without_face) return `${frames_without_face} show no usable face and pass through.`;
+  return frames_dubbed === frames_total ? "All there are." : "The others are the source's own.";
+}
+
 function rows(quality: Quality): Row[] {
-  const { frames_total, frames_dubbed, frames_without_face, sync_offset_ms, sync_confidence, untouched_max_diff, same_file } = quality;
+  const { frames_total, frames_dubbed, sync_offset_ms, sync_confidence, untouched_max_diff, same_file } = quality;
   const told: Row[] = [
-    ["Frames dubbed", `${frames_dubbed} of ${frames_total}`, frames_without_face ? `${frames_without_face} show no usable face and pass through.` : "The others are the source's own."],
+    ["Frames dubbed", `${frames_dubbed} of ${frames_total}`, passed(quality)],
   ];
   if (sync_offset_ms !== null) told.push(["Lips and sound", `${sync_offset_ms > 0 ? "+" : ""}${sync_offset_ms} ms`, "How far the sound is behind the lips; within one frame nobody sees it."]);
   if (sync_confidence !== null) told.push(["Certainty of that", sync_confidence.toFixed(1), "How clearly the lips follow this sound and no other."]);
