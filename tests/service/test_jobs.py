@@ -71,6 +71,11 @@ def test_progress_is_streamed_and_never_falls(owner: httpx.Client, learnt: Ready
         assert next(stream.iter_lines()) == "id: 8"
 
 
+def test_a_server_that_does_not_judge_says_so(api: httpx.Client, finished: int) -> None:
+    told = api.get(f"/api/jobs/{finished}/quality").json()["data"]
+    assert told["judged"] == "off" and told["sync_confidence"] is None
+
+
 def test_the_quality_of_a_dub_is_measured(owner: httpx.Client, busy: Server, learnt: Ready) -> None:
     busy.stop()
     busy.settings.update(LIPSMITH_MEASURE="on", LIPSMITH_PREVIEWS="on")
@@ -81,7 +86,8 @@ def test_the_quality_of_a_dub_is_measured(owner: httpx.Client, busy: Server, lea
 
     def measured() -> dict | None:
         told = owner.get(f"/api/jobs/{job_id}/quality").json()["data"]
-        return told if told["untouched_max_diff"] is not None else None
+        assert told["judged"] == ("waiting" if told["untouched_max_diff"] is None else "done")
+        return told if told["judged"] == "done" else None
 
     told = until(measured, 120)
     busy.settings.clear()
