@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from tests.service.conftest import Server, serve  # noqa: F401 - a fixture
+from tests.service.conftest import Server, backend, serve  # noqa: F401 - fixtures
 
 from lipsmith.demo import MATERIAL
 from lipsmith.service.page import FOLDER

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from tests.service.conftest import Server
 
 from lipsmith.service import previews
-from lipsmith.service.tables import Job, Project, Scene, Shot, Upload, connect, now, transaction
+from lipsmith.service.tables import Job, Project, Scene, Shot, Upload, now, transaction
 
 WIDTH, HEIGHT, RATE = 1280, 720, 30
 BITS, BLOCK = 10, 64  # a number as white and black squares along the upper edge
@@ -50,7 +50,7 @@ class Numbered:
 
 def add(server: Server, *, source_frames: int, dub_frames: int) -> Numbered:
     """A finished take with previews; where the dub is longer, it repeats the source."""
-    engine = connect(f"sqlite:///{server.data / 'lipsmith.db'}")
+    engine = server.database()
     with transaction(engine) as session:
         shot = _shot(session)
         job = Job(tenant_id=1, shot_id=shot.id, status="finished", output_filename="numbers-dub.mp4", ended_at=now())
