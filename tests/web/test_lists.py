@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from tests.service.conftest import Server, until
 from tests.web.conftest import Visit, sign_in
 
-from lipsmith.service.tables import Job, Project, Scene, Shot, Upload, connect, now, transaction
+from lipsmith.service.tables import Actor, Job, Project, Scene, Shot, Upload, now, transaction
 
 COUNT = 3000
 PAGE = 24
@@ -20,7 +20,7 @@ PAGE = 24
 @pytest.fixture(scope="module")
 def crowd(server: Server) -> int:
     """Thousands of shots and takes, written straight into the server's database; the newest shot's number."""
-    engine = connect(f"sqlite:///{server.data / 'lipsmith.db'}")
+    engine = server.database()
     with transaction(engine) as session:
         for number in range(1, COUNT + 1):
             newest = _add(session, number)
@@ -95,7 +95,7 @@ VOICES = 130
 @pytest.fixture(scope="module")
 def many_voices(server: Server, crowd: int) -> int:
     """More voices than a menu shows; gives a shot to use them on."""
-    engine = connect(f"sqlite:///{server.data / 'lipsmith.db'}")
+    engine = server.database()
     with transaction(engine) as session:
         for number in range(1, VOICES + 1):
             name, voice = f"line-{number:03}.wav", str(uuid.uuid4())
@@ -103,6 +103,7 @@ def many_voices(server: Server, crowd: int) -> int:
             upload.content_type, upload.limit_bytes, upload.object_key = "audio/wav", 1, f"1/audio/{voice}"
             upload.expires_at, upload.created_at = now(), now()
             session.add(upload)
+        session.add(Actor(tenant_id=1, shot_id=crowd, name="Ada", face=1))
     engine.dispose()
     return crowd
 
