@@ -241,6 +241,8 @@ def test_clients_and_the_store_deal_directly(serve: Callable[..., Server], mater
         assert server.cluster is not None
         assert made["upload_url"].startswith(server.cluster.store.endpoint)
         assert made["resumable"] is False
+        policy = httpx.get(f"{server.base}/shots").headers["content-security-policy"]
+        assert f"media-src 'self' {server.cluster.store.endpoint};" in policy
         assert api.post(made["success_url"]).status_code == 422  # nothing is there yet
         put = httpx.put(made["upload_url"], content=material.voice.read_bytes(), headers={"content-type": "audio/wav"})
         assert put.status_code == 200

@@ -23,7 +23,7 @@ export type Upload = {
   result: { shot_id?: number; audio_id?: string };
 };
 
-type Place = { upload_url: string; success_url: string; failure_url: string };
+type Place = { upload_url: string; success_url: string; failure_url: string; resumable?: boolean };
 type Note = Place & { kind: Kind; name: string; size: number; modified: number; at: number };
 
 export const uploads = new Signal<Upload[]>([]);
@@ -79,12 +79,12 @@ async function bring(id: number, kind: Kind, file: File, names: Record<string, s
   const known = resumable(kind, file);
   let place = known ?? (await create(kind, file, body, signal));
   try {
-    await send(id, local(place.upload_url), file, type, signal);
+    await send(id, place, file, type, signal);
   } catch (problem) {
     if (!known || !(problem instanceof ApiError) || problem.status < 400 || problem.status >= 500) throw problem;
     drop(kind, file); // what was begun is not there any more
     place = await create(kind, file, body, signal);
-    await send(id, local(place.upload_url), file, type, signal);
+    await send(id, place, file, type, signal);
   }
   change(id, { state: "checking", sent: file.size });
   try {
@@ -104,8 +104,10 @@ async function create(kind: Kind, file: File, body: unknown, signal: AbortSignal
   return data;
 }
 
-async function send(id: number, url: string, file: File, type: string, signal: AbortSignal): Promise<void> {
-  let sent = await stored(url, file.size, signal);
+async function send(id: number, place: Place, file: File, type: string, signal: AbortSignal): Promise<void> {
+  const whole = place.resumable === false; // the store's own URL takes no pieces
+  const url = whole ? place.upload_url : local(place.upload_url);
+  let sent = whole ? 0 : await stored(url, file.size, signal);
   const meter = new Meter();
   let tries = 0;
   while (sent < file.size) {
@@ -115,7 +117,7 @@ async function send(id: number, url: string, file: File, type: string, signal: A
         meter.note(from + more);
         change(id, { state: "sending", sent: from + more, bytesPerSecond: meter.perSecond() });
       };
-      sent = await put(url, file, type, from, told, signal);
+      sent = await put(url, file, type, from, whole, told, signal);
       tries = 0;
     } catch (problem) {
       const passing = problem instanceof ApiError && (problem.status === 0 || problem.status >= 500) && problem.status !== 507;
@@ -123,7 +125,7 @@ async function send(id: number, url: string, file: File, type: string, signal: A
       change(id, { state: "waiting", bytesPerSecond: 0 });
       await new Promise((done) => setTimeout(done, WAITS_MS[Math.min(tries, WAITS_MS.length - 1)]));
       tries += 1;
-      sent = await stored(url, file.size, signal).catch(() => sent);
+      sent = whole ? 0 : await stored(url, file.size, signal).catch(() => sent);
     }
   }
 }
@@ -146,13 +148,15 @@ function after(range: string | null): number {
 }
 
 // XMLHttpRequest, for fetch does not tell how much of a body is sent.
-function put(url: string, file: File, type: string, from: number, told: (sent: number) => void, signal: AbortSignal): Promise<number> {
-  const end = Math.min(from + PIECE_BYTES, file.size);
+function put(
+  url: string, file: File, type: string, from: number, whole: boolean, told: (sent: number) => void, signal: AbortSignal,
+): Promise<number> {
+  const end = whole ? file.size : Math.min(from + PIECE_BYTES, file.size);
   return new Promise((done, fail) => {
     const request = new XMLHttpRequest();
     request.open("PUT", url);
     request.setRequestHeader("content-type", type);
-    request.setRequestHeader("content-range", `bytes ${from}-${end - 1}/${file.size}`);
+    if (!whole) request.setRequestHeader("content-range", `bytes ${from}-${end - 1}/${file.size}`);
     request.upload.onprogress = (event) => told(event.loaded);
     const away = () => fail(new ApiError(0, "The connection was cut.", null));
     request.onerror = away;

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import secrets
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from fastapi import APIRouter
 from fastapi.responses import FileResponse, HTMLResponse, PlainTextResponse, Response
 
+from lipsmith.service.context import Context
+from lipsmith.service.handling import Here
 from lipsmith.service.refusals import not_found
 
 FOLDER = Path(__file__).parent.parent / "web"
@@ -31,13 +34,13 @@ router = APIRouter(include_in_schema=False)
 @router.get("/takes/{_id}")
 @router.get("/voices")
 @router.get("/projects")
-def index() -> Response:
+def index(here: Here) -> Response:
     """The page itself; its one nonce lets the waveform's own style in."""
     path = FOLDER / "index.html"
     if not path.is_file():
         return PlainTextResponse(NOT_BUILT, 404)
     nonce = secrets.token_urlsafe(16)
-    headers = {"Cache-Control": "no-cache", **_guards(nonce)}
+    headers = {"Cache-Control": "no-cache", **_guards(nonce, _store(here))}
     return HTMLResponse(path.read_text(encoding="utf-8").replace(_NONCE_PLACE, nonce), headers=headers)
 
 
@@ -50,15 +53,23 @@ def asset(name: str) -> Response:
     return FileResponse(path, media_type=_TYPES[path.suffix], headers=headers)
 
 
-def _guards(nonce: str) -> dict[str, str]:
-    """Nothing from other hosts, nothing inline, no frame around it."""
+def _store(here: Context) -> str:
+    """The origin of the store's own URLs, with a space before it, where the page is given such."""
+    if not here.settings.direct_object_urls:
+        return ""
+    address = urlsplit(here.storage.url("GET", "page", 1))
+    return f" {address.scheme}://{address.netloc}"
+
+
+def _guards(nonce: str, store: str) -> dict[str, str]:
+    """Nothing from other hosts (but the store's bytes, where clients deal with it), nothing inline, no frame around."""
     policy = {
         "default-src": "'none'",
         "script-src": "'self'",
         "style-src": f"'self' 'nonce-{nonce}'",
-        "img-src": "'self' data:",
-        "media-src": "'self'",
-        "connect-src": "'self'",
+        "img-src": f"'self' data:{store}",
+        "media-src": f"'self'{store}",
+        "connect-src": f"'self'{store}",
         "base-uri": "'none'",
         "form-action": "'none'",
         "frame-ancestors": "'none'",

@@ -109,10 +109,13 @@ class Matching:
         return guess - finer, guess - min(finer, 0.0)
 
 
-def read(spec: MediaSpec, index: PacketIndex, run: Run, threads: int) -> float | None:
-    """Mean quantiser of reference pictures in the run as the decoder tells it; None where it tells none."""
+def read(spec: MediaSpec, index: PacketIndex, run: Run) -> float | None:
+    """Mean quantiser of reference pictures in the run as the decoder tells it; None where it tells none.
+
+    By one thread: with more, FFmpeg's decoder tells it of pictures that another thread has not finished.
+    """
     wanted = Want(skip="NONREF", options={"export_side_data": "venc_params"})
-    found = [mean(picture) for picture in pictures_of(spec, index, _settled(run.frames), wanted, threads)]
+    found = [mean(picture) for picture in pictures_of(spec, index, _settled(run.frames), wanted, 1)]
     known = [value for value in found if value is not None]
     return float(np.mean(known)) if known else None
 

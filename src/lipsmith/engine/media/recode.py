@@ -86,7 +86,7 @@ class Recoder:
             return None
         index, quantiser = self._splice.index, None
         if self._codec == "h264":
-            quantiser = quantisers.read(self._source, index, run, self._encoders.threads)
+            quantiser = quantisers.read(self._source, index, run)
         sample = Sample.of(index, run)
         trial = partial(quantisers.matching, sample.octets, partial(self._trial, sample, run.keyframes))
         base, coarsest = matching.base(quantiser, budget, trial)
