@@ -181,7 +181,7 @@ class Stage:
     def painted(self, parts: Sequence[int] | None = None) -> Generator[Frame, None, None]:
         """The frames that go to the encoder, of all parts or of these; painted ahead of it."""
         play = chain.from_iterable(self.performance.play(frames) for frames in self._decoded(parts))
-        return ahead(play, partial(torch.set_num_threads, self.options.threads))
+        return ahead(play, self.options.threads, partial(torch.set_num_threads, self.options.threads))
 
     def _decoded(self, parts: Sequence[int] | None) -> Iterator[Iterator[Frame]]:
         """Each part begins anew, so that it comes out the same whoever renders it."""

@@ -16,7 +16,7 @@ def nothing() -> None:
 
 @pytest.mark.parametrize("count", [0, 1, 5, 100])
 def test_the_same_values_in_order(count: int) -> None:
-    assert list(ahead(iter(range(count)), nothing)) == list(range(count))
+    assert list(ahead(iter(range(count)), 2, nothing)) == list(range(count))
 
 
 def test_they_are_made_in_one_other_thread_that_began() -> None:
@@ -26,7 +26,7 @@ def test_they_are_made_in_one_other_thread_that_began() -> None:
         for _ in range(3):
             yield threading.current_thread().name
 
-    assert set(ahead(named(), lambda: seen.append(threading.current_thread().name))) == set(seen) == {"ahead"}
+    assert set(ahead(named(), 2, lambda: seen.append(threading.current_thread().name))) == set(seen) == {"ahead"}
 
 
 def test_an_error_comes_after_the_values_before_it() -> None:
@@ -36,8 +36,8 @@ def test_an_error_comes_after_the_values_before_it() -> None:
 
     taken = []
     with pytest.raises(OSError, match="no more"):
-        taken += list(ahead(breaking(), nothing))
-    reader = ahead(breaking(), nothing)
+        taken += list(ahead(breaking(), 2, nothing))
+    reader = ahead(breaking(), 2, nothing)
     assert next(reader) == 1
     with pytest.raises(OSError, match="no more"):
         next(reader)
@@ -55,9 +55,23 @@ def test_a_reader_that_leaves_takes_the_maker_with_it() -> None:
         finally:
             closed.append(True)
 
-    reader = ahead(endless(), nothing, depth=2)
+    reader = ahead(endless(), 2, nothing, depth=2)
     assert next(reader) == 0
     reader.close()
     assert closed == [True]
     assert len(made) <= 5
     assert not [thread for thread in threading.enumerate() if thread.name == "ahead"]
+
+
+def test_with_one_thread_nothing_is_made_before_it_is_asked_for() -> None:
+    seen: list[str] = []
+
+    def named() -> Iterator[int]:
+        for value in range(3):
+            seen.append(threading.current_thread().name)
+            yield value
+
+    reader = ahead(named(), 1, nothing)
+    assert next(reader) == 0
+    assert seen == [threading.current_thread().name]
+    assert list(reader) == [1, 2]

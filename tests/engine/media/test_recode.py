@@ -25,8 +25,8 @@ def h264(path: Path) -> Path:
     return movie(path.with_suffix(".mp4"), Look(frames=FRAMES, options={"g": "20"}))
 
 
-def hevc_open(path: Path) -> Path:
-    options = {"x265-params": "log-level=error:keyint=20:min-keyint=20:b-adapt=0"}
+def hevc(path: Path) -> Path:
+    options = {"x265-params": "log-level=error:keyint=20:open-gop=0"}
     return movie(path.with_suffix(".mkv"), Look("libx265", frames=FRAMES, options=options))
 
 
@@ -61,7 +61,7 @@ def plan_of(spec: MediaSpec, out: Path) -> SplicePlan:
     return plan
 
 
-@pytest.mark.parametrize("make", [h264, hevc_open, vp9, prores], ids=lambda make: make.__name__)
+@pytest.mark.parametrize("make", [h264, hevc, vp9, prores], ids=lambda make: make.__name__)
 def test_parts_make_the_file_that_one_encoder_makes(make: Callable[[Path], Path], tmp_path: Path) -> None:
     spec = probe(make(tmp_path / "shot"))
     whole, joined = (tmp_path / f"{name}{spec.path.suffix}" for name in ("whole", "joined"))

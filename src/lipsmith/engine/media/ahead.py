@@ -17,12 +17,17 @@ _LOOK_SECONDS = 0.2  # how soon an abandoned producer notices
 
 
 def ahead(
-    values: Iterator[T], begin: Callable[[], None] = lambda: None, depth: int = _DEPTH
+    values: Iterator[T], threads: int, begin: Callable[[], None] = lambda: None, depth: int = _DEPTH
 ) -> Generator[T, None, None]:
     """`values`, made in a thread of their own, at most `depth` ahead; `begin` is called there first.
 
+    Where there is to be but one of `threads`, they are made when they are asked for.
+
     What `values` raises is raised here. Closed early, the thread ends and closes `values` before this returns.
     """
+    if threads == 1:
+        yield from values
+        return
     made: queue.Queue[tuple[str, T | BaseException | None]] = queue.Queue(depth)
     stop = threading.Event()
 

@@ -238,7 +238,8 @@ def _coded(
     if isinstance(frames, CodedFiles):
         yield from frames
         return
-    with contextlib.closing(ahead(Recoder(source, splice, encoders).packets(frames), depth=_CODED_AHEAD)) as coded:
+    packets = Recoder(source, splice, encoders).packets(frames)
+    with contextlib.closing(ahead(packets, encoders.threads, depth=_CODED_AHEAD)) as coded:
         yield from coded
 
 

@@ -43,7 +43,8 @@ _REACTION = 0.7  # how much of a budget's error the next run makes good
 _FIRST_TRIAL = 26.0  # rate factor
 _NEAR = 3.0  # steps of CRF over which `_PER_DOUBLING` holds well enough; farther away a second trial is made
 _SLOPES = (3.0, 12.0)  # steps of CRF per doubling that are believed of two trials
-_TRIALS = 3  # runs that are tried; of a longer part the mean of these is taken
+_TRIALS = 3  # runs of a part that are tried at most; the others are taken to be like the nearest of these
+_ALIKE = 2.0  # steps between runs of which one trial tells enough
 _PLENTY = 1.5  # of a run's own octets, from which on it need not be known what they buy
 _AIM = 0.92  # of the octets: a trial cannot look as far ahead as a run and comes out that much cheaper (13 clips)
 _SAMPLE_FRAMES = (18, 24)  # of each of two samples, an eighth of the run
@@ -93,16 +94,16 @@ class Budget:
 class Matching:
     """What the source's bits and quantisers say of the rate factor that reproduces it, run after run."""
 
-    found: list[float] = field(default_factory=list)  # by how much it lay below the guess, in each run that was tried
+    found: list[tuple[float, float]] = field(default_factory=list)  # guess, and how far it lay below that: runs tried
 
     def base(self, quantiser: float | None, budget: Budget, trial: Callable[[float], float]) -> tuple[float, float]:
         """(rate factor of a run, the coarsest allowed). `trial`: `matching` from a guess on."""
         guess = _FIRST_TRIAL if quantiser is None else quantiser - _FINER
         if quantiser is not None and budget.spare > _PLENTY and guess - budget.steps <= _FINE_ENOUGH:
             return guess, guess  # it may take all it needs
-        if len(self.found) < _TRIALS:
-            self.found.append(guess - trial(guess))
-        finer = self.found[-1] if len(self.found) < _TRIALS else float(np.mean(self.found))
+        if len(self.found) < _TRIALS and all(abs(guess - tried) > _ALIKE for tried, _ in self.found):
+            self.found.append((guess, guess - trial(guess)))
+        finer = min(self.found, key=lambda pair: abs(guess - pair[0]))[1]
         if quantiser is None:
             return guess - finer, guess - finer + _LOOSER
         finer = max(finer, -_MARGIN)
@@ -112,7 +113,7 @@ class Matching:
 def read(spec: MediaSpec, index: PacketIndex, run: Run) -> float | None:
     """Mean quantiser of reference pictures in the run as the decoder tells it; None where it tells none.
 
-    By one thread: with more, FFmpeg's decoder tells it of pictures that another thread has not finished.
+    By one thread, as a precaution: with more the decoder could tell it of a picture that another thread still works on.
     """
     wanted = Want(skip="NONREF", options={"export_side_data": "venc_params"})
     found = [mean(picture) for picture in pictures_of(spec, index, _settled(run.frames), wanted, 1)]

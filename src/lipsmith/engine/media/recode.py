@@ -7,8 +7,8 @@ an encoder brings out its last pictures the next one already takes in its first.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
@@ -63,7 +63,8 @@ class Recoder:
                 if before is not None:
                     yield from before.packets(budget)
                 self._require_all(run, encoding)
-                before = _Ending(run.octets, taken, pool.submit(encoding.last))
+                alone = self._encoders.threads == 1
+                before = _Ending(run.octets, taken, encoding.last if alone else pool.submit(encoding.last).result)
             if before is not None:
                 yield from before.packets(budget)
 
@@ -119,11 +120,11 @@ class _Ending:
 
     source_octets: int
     octets: int  # that came out already
-    rest: Future[list[Coded]]
+    rest: Callable[[], list[Coded]]
 
     def packets(self, budget: Budget) -> list[Coded]:
         """The last ones, entered into the budget."""
-        last = self.rest.result()
+        last = self.rest()
         budget.account(self.source_octets, self.octets + sum(len(coded.data) for coded in last))
         return last
 
