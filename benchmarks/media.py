@@ -268,7 +268,7 @@ def _child(path: Path, out: Path) -> None:
 
 
 def _ring(path: Path, folder: Path) -> dict[str, object]:
-    out = folder / f"out{path.suffix}"
+    out = folder / f"ring-{path.name}"  # a name of its own: what was seen of a file is remembered by its name
     dub(path, out, DubOptions((VoiceFor(clips.voice(VOICE)),)), store=talker.store())
     rings = [_rings(file) for file in (path, out)]
     pairs = zip(decode.frames(probe(path)), decode.frames(probe(out)), strict=True)
