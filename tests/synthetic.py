@@ -6,6 +6,7 @@ have something to do and frames can be told apart; sound is a tone.
 
 from __future__ import annotations
 
+import hashlib
 import wave
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -334,3 +335,9 @@ SOURCES: dict[str, Callable[[Path], Path]] = {
         silent_mp4,
     )
 }
+
+
+def frame_hashes(path: Path) -> list[str]:
+    """Of every picture of a file, as it is decoded."""
+    with av.open(str(path)) as container:
+        return [hashlib.sha256(frame.to_ndarray().tobytes()).hexdigest() for frame in container.decode(video=0)]

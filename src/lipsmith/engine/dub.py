@@ -1,9 +1,8 @@
-"""The story: inspect, train, dub, at once or in parts. Files in, files out; no algorithm of its own."""
+"""The story: inspect, train, dub. Files in, files out; no algorithm of its own."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,17 +10,13 @@ from lipsmith.engine import footage as footages
 from lipsmith.engine.faces.track import Nets, torch_device
 from lipsmith.engine.footage import Footage, Person
 from lipsmith.engine.media import mux
-from lipsmith.engine.media.coded import CodedFiles
 from lipsmith.engine.media.encode import plan_video
-from lipsmith.engine.media.frame import Frame
 from lipsmith.engine.media.place import require_place
 from lipsmith.engine.media.probe import first_picture
 from lipsmith.engine.media.soundtrack import plan_sound
 from lipsmith.engine.media.spec import MediaSpec
-from lipsmith.engine.media.splice import SplicePlan
 from lipsmith.engine.progress import Progress, silent
 from lipsmith.engine.rehearsal import DubOptions, DubResult, VoiceFor, Watch, bounded, learn, rehearsed
-from lipsmith.engine.render.performance import Tally
 from lipsmith.weights import WeightStore
 
 __all__ = [
@@ -31,11 +26,8 @@ __all__ = [
     "Inspection",
     "TrainResult",
     "VoiceFor",
-    "count_parts",
     "dub",
-    "dub_part",
     "inspect",
-    "join_parts",
     "train",
 ]
 
@@ -149,74 +141,8 @@ def dub(
     where it has been watched before.
     Raises the InputErrors, RequestErrors, FaceErrors, OutputErrors, WeightsError.
     """
-    require_place(shot, out)
-    with rehearsed(shot, out, options, store, model, seen, progress) as stage:
-        with stage.watch.stage("render"), closing(stage.painted()) as painted:
-            report = stage.write(out, painted, progress)
-        return stage.result(out, report, stage.performance.tally)
-
-
-def count_parts(
-    shot: Path,
-    out: Path,
-    options: DubOptions,
-    *,
-    store: WeightStore,
-    model: Path | Mapping[int, Path] | None = None,
-    seen: Footage | None = None,
-    progress: Progress = silent,
-) -> int:
-    """In how many parts a dub can be rendered apart from each other. Raises what `dub` raises."""
-    with rehearsed(shot, out, options, store, model, seen, progress) as stage:
-        return len(stage.splice.parts) if isinstance(stage.splice, SplicePlan) else 1
-
-
-def dub_part(
-    shot: Path,
-    out: Path,
-    options: DubOptions,
-    number: int,
-    path: Path,
-    *,
-    store: WeightStore,
-    model: Path | Mapping[int, Path] | None = None,
-    seen: Footage | None = None,
-    progress: Progress = silent,
-) -> Tally:
-    """Render one part of what `dub` would write to `out` into the file `path`. Raises what `dub` raises."""
-    with rehearsed(shot, out, options, store, model, seen, progress) as stage:
-        assert isinstance(stage.splice, SplicePlan)
-        total = stage.splice.excerpts[number].frame_count
-        with closing(stage.painted([number])) as painted:
-            frames = _counted(painted, total, progress)
-            mux.encode_part(stage.shown.spec, out, frames, stage.splice, number, path, threads=options.threads)
-        return stage.performance.tally
-
-
-def join_parts(
-    shot: Path,
-    out: Path,
-    options: DubOptions,
-    paths: Sequence[Path],
-    tally: Tally,
-    *,
-    store: WeightStore,
-    model: Path | Mapping[int, Path] | None = None,
-    seen: Footage | None = None,
-    progress: Progress = silent,
-) -> DubResult:
-    """Write the dub whose parts `dub_part` rendered; `tally`: all of theirs. Raises what `dub` raises."""
-    require_place(shot, out)
-    with rehearsed(shot, out, options, store, model, seen, progress) as stage:
-        with stage.watch.stage("render"):
-            report = stage.write(out, CodedFiles(tuple(paths)), progress)
-        return stage.result(out, report, tally)
-
-
-def _counted(frames: Iterable[Frame], total: int, progress: Progress) -> Iterator[Frame]:
-    for number, frame in enumerate(frames):
-        progress("render", number, total)
-        yield frame
+    with rehearsed(shot, out, options, store=store, model=model, seen=seen, progress=progress) as stage:
+        return stage.render()
 
 
 def _summary(person: Person, frames: int, is_main: bool) -> ActorSummary:

@@ -5,7 +5,7 @@ voice -> features -> motion -> MouthPath            (speech)
 person -> library, calibration                      (actor)
 MouthPath + person -> target -> retrieval           (render)
 
-Takes a shot and `DubOptions`, gives a `Stage`, from which the pictures come painted and are written.
+Takes a shot and `DubOptions`, gives a `Stage`, on which the dub is rendered: at once, or a part here and a part there.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
@@ -34,10 +34,11 @@ from lipsmith.engine.media.ahead import ahead
 from lipsmith.engine.media.clock import Span
 from lipsmith.engine.media.coded import CodedFiles
 from lipsmith.engine.media.frame import Frame
+from lipsmith.engine.media.place import require_place
 from lipsmith.engine.media.soundtrack import Voice
 from lipsmith.engine.media.splice import PART_FRAMES, SplicePlan, Whole
 from lipsmith.engine.mouth import MouthBasis, MouthPath
-from lipsmith.engine.progress import Progress
+from lipsmith.engine.progress import Progress, silent
 from lipsmith.engine.render import target as targets
 from lipsmith.engine.render.painter import Painter
 from lipsmith.engine.render.performance import Part, Performance, Tally
@@ -103,12 +104,19 @@ def rehearsed(
     shot: Path,
     out: Path,
     options: DubOptions,
+    *,
     store: WeightStore,
-    model: Path | Mapping[int, Path] | None,
-    seen: Footage | None,
-    progress: Progress,
+    model: Path | Mapping[int, Path] | None = None,
+    seen: Footage | None = None,
+    progress: Progress = silent,
 ) -> Iterator[Stage]:
-    """All that comes before the first frame is painted."""
+    """All that comes before the first frame of `out` is painted.
+
+    `model`: the actor's, or several by the actor's number; whoever has none is learnt on the fly. `seen`: the shot,
+    where it has been watched before.
+    Raises the InputErrors, RequestErrors, FaceErrors, OutputErrors, WeightsError.
+    """
+    require_place(shot, out)
     _require_distinct(options)
     watch = Watch()
     with bounded(options.threads), ExitStack() as stack:
@@ -149,8 +157,9 @@ def rehearsed(
         performance = Performance(shown.video, nets.mesh, tuple(parts))
         splice: SplicePlan | Whole = Whole("the video is looped")
         if shown is seen:
-            splice = mux.plan_splice(seen.spec, out, seen.pts, performance.edited, options.part_frames)
-        yield Stage(options, seen, shown, start, everywhere, tuple(cast), performance, splice, watch)
+            with watch.stage("render"):
+                splice = mux.plan_splice(seen.spec, out, seen.pts, performance.edited, options.part_frames)
+        yield Stage(out, options, seen, shown, start, everywhere, tuple(cast), performance, splice, watch, progress)
 
 
 @dataclass(frozen=True)
@@ -166,8 +175,9 @@ class Role:
 
 @dataclass(frozen=True)
 class Stage:
-    """A dub before its first frame is painted."""
+    """A dub before its first frame is painted. What it does raises what `rehearsed` raises."""
 
+    out: Path
     options: DubOptions
     seen: Footage
     shown: Footage
@@ -177,8 +187,32 @@ class Stage:
     performance: Performance
     splice: SplicePlan | Whole
     watch: Watch
+    progress: Progress
 
-    def painted(self, parts: Sequence[int] | None = None) -> Generator[Frame, None, None]:
+    @property
+    def part_count(self) -> int:
+        """In how many parts it can be rendered apart from each other."""
+        return len(self.splice.parts) if isinstance(self.splice, SplicePlan) else 1
+
+    def render(self) -> DubResult:
+        """Write the dub, whole or not at all."""
+        with closing(self._painted()) as painted:
+            return self._written(painted, self.performance.tally)
+
+    def render_part(self, number: int, path: Path) -> Tally:
+        """Render one part of it into the file `path`."""
+        assert isinstance(self.splice, SplicePlan)
+        total = self.splice.excerpts[number].frame_count
+        with self.watch.stage("render"), closing(self._painted([number])) as painted:
+            frames = self._counted(painted, total)
+            mux.encode_part(self.shown.spec, self.out, frames, self.splice, number, path, threads=self.options.threads)
+        return self.performance.tally
+
+    def join(self, paths: Sequence[Path], tally: Tally) -> DubResult:
+        """Write the dub of the files of all its parts; `tally`: all of theirs."""
+        return self._written(CodedFiles(tuple(paths)), tally)
+
+    def _painted(self, parts: Sequence[int] | None = None) -> Generator[Frame, None, None]:
         """The frames that go to the encoder, of all parts or of these; painted ahead of it."""
         play = chain.from_iterable(self.performance.play(frames) for frames in self._decoded(parts))
         return ahead(play, self.options.threads, partial(torch.set_num_threads, self.options.threads))
@@ -196,26 +230,33 @@ class Stage:
         else:
             yield decode.frames(self.seen.spec, threads=threads)
 
-    def write(self, out: Path, pictures: Iterable[Frame] | CodedFiles, progress: Progress) -> mux.RewriteReport:
+    def _counted(self, frames: Iterable[Frame], total: int) -> Iterator[Frame]:
+        for number, frame in enumerate(frames):
+            self.progress("render", number, total)
+            yield frame
+
+    def _written(self, pictures: Iterable[Frame] | CodedFiles, tally: Tally) -> DubResult:
         options, starts = self.options, self.start_seconds
         heard = [role.voice.path for role in self.cast] if options.soundtrack is None else [options.soundtrack]
-        return mux.rewrite(
-            self.shown.spec,
-            out,
-            pictures,
-            [Voice(path, start_seconds=starts) for path in heard],
-            splice=self.splice,
-            sound=mux.NewTrack(
-                options.language, options.keep_original_audio, own_before=starts > 0, own_after=_is_ranged(options)
-            ),
-            progress=lambda _stage, done, total: progress("render", done, total),
-            threads=options.threads,
-        )
+        with self.watch.stage("render"):
+            report = mux.rewrite(
+                self.shown.spec,
+                self.out,
+                pictures,
+                [Voice(path, start_seconds=starts) for path in heard],
+                splice=self.splice,
+                sound=mux.NewTrack(
+                    options.language, options.keep_original_audio, own_before=starts > 0, own_after=_is_ranged(options)
+                ),
+                progress=lambda _stage, done, total: self.progress("render", done, total),
+                threads=options.threads,
+            )
+        return self._result(report, tally)
 
-    def result(self, out: Path, report: mux.RewriteReport, tally: Tally) -> DubResult:
+    def _result(self, report: mux.RewriteReport, tally: Tally) -> DubResult:
         video = self.seen.video
         return DubResult(
-            output=out,
+            output=self.out,
             frames_total=len(self.shown.pts),
             frames_dubbed=len(tally.dubbed),
             frames_without_face=_missed(self.shown, _spans(self.shown, self.options, self.everywhere), tally.dubbed),

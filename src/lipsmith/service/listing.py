@@ -18,7 +18,7 @@ from lipsmith.service.refusals import as_problem
 from lipsmith.service.shots import find_shot
 from lipsmith.service.signing import Permission
 from lipsmith.service.tables import Actor, Job, Project, Shot, Upload, reading
-from lipsmith.service.uploads import audio_row
+from lipsmith.service.uploads import audio_page
 
 router = APIRouter(prefix="/api")
 _PER_PAGE = 24
@@ -69,16 +69,12 @@ def list_jobs(request: Request, here: Here, who: Who) -> JSONResponse:
 def list_voices(request: Request, here: Here, who: Who) -> JSONResponse:
     """`q` (part of a file name) narrows it down, `status` too."""
     page = as_problem(page_of, request, "per_page", _PER_PAGE)
-    mine = (Upload.tenant_id == who.tenant_id) & (Upload.kind == "audio") & Upload.deleted_at.is_(None)
+    narrower = []
     if words := request.query_params.get("q", "").strip():
-        mine &= Upload.file_name.icontains(words, autoescape=True)
+        narrower.append(Upload.file_name.icontains(words, autoescape=True))
     if status := request.query_params.get("status"):
-        mine &= Upload.status == status
-    query = select(Upload).where(mine).order_by(Upload.created_at.desc(), Upload.id.desc())
-    with reading(here.engine) as session:
-        count = session.scalar(select(func.count()).where(mine))
-        rows = session.scalars(query.offset(page.offset).limit(page.size)).all()
-        return data([audio_row(upload) for upload in rows], count=count)
+        narrower.append(Upload.status == status)
+    return audio_page(here, who, page, *narrower)
 
 
 def _wanted(request: Request) -> ColumnElement[bool]:

@@ -11,11 +11,12 @@ import platform
 import threading
 import time
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
 from sqlalchemy import delete, func, select
+from sqlalchemy.orm import Session
 
 from lipsmith.errors import RequestError
 from lipsmith.service.context import Context
@@ -52,22 +53,24 @@ def end(here: Context, identity: str) -> None:
 
 def alive(here: Context) -> set[str]:
     with reading(here.engine) as session:
-        oldest = moment_of(session) - timedelta(seconds=here.settings.lease_seconds)
-        return set(session.scalars(select(Lease.executor_id).where(Lease.beat > oldest)))
+        return set(session.scalars(select(Lease.executor_id).where(Lease.beat > _oldest(session, here))))
 
 
 def workers(here: Context) -> int:
     """How many of them live."""
     with reading(here.engine) as session:
-        oldest = moment_of(session) - timedelta(seconds=here.settings.lease_seconds)
-        living = select(func.count()).where(Lease.beat > oldest, Lease.role == "worker")
+        living = select(func.count()).where(Lease.beat > _oldest(session, here), Lease.role == "worker")
         return session.scalar(living) or 0
 
 
 def forget_dead(here: Context) -> None:
     with transaction(here.engine) as session:
-        oldest = moment_of(session) - timedelta(seconds=here.settings.lease_seconds)
-        session.execute(delete(Lease).where(Lease.beat <= oldest))
+        session.execute(delete(Lease).where(Lease.beat <= _oldest(session, here)))
+
+
+def _oldest(session: Session, here: Context) -> datetime:
+    """When whoever lives has beaten since."""
+    return moment_of(session) - timedelta(seconds=here.settings.lease_seconds)
 
 
 def refuse_second_machine(here: Context) -> None:
@@ -82,8 +85,7 @@ def refuse_second_machine(here: Context) -> None:
     while True:
         with reading(here.engine) as session:
             query = select(Lease.executor_id, Lease.beat).where(Lease.machine != machine())
-            oldest = moment_of(session) - timedelta(seconds=here.settings.lease_seconds)
-            others: dict[str, object] = dict(session.execute(query.where(Lease.beat > oldest)).all())
+            others: dict[str, object] = dict(session.execute(query.where(Lease.beat > _oldest(session, here))).all())
         first = others if first is None else first
         if any(first.get(name) != moment for name, moment in others.items()):
             raise RequestError(

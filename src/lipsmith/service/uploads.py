@@ -9,7 +9,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, and_, func, select
 from sqlalchemy.orm import Session
 
 from lipsmith.service import events, idempotency, limits, probing
@@ -17,7 +17,7 @@ from lipsmith.service.addresses import refused
 from lipsmith.service.auth import Caller
 from lipsmith.service.context import Context
 from lipsmith.service.formats import Kind, bare
-from lipsmith.service.handling import Body, Here, Who, base_url, data, file_url, page_of, parse
+from lipsmith.service.handling import Body, Here, Page, Who, base_url, data, file_url, page_of, parse
 from lipsmith.service.refusals import conflict, not_found, too_large, wrong
 from lipsmith.service.schemas import AudioRequest, UploadRequest, VideoRequest, is_uuid
 from lipsmith.service.signing import Permission
@@ -244,16 +244,20 @@ def audio_status(audio_id: str, here: Here, who: Who) -> JSONResponse:
 
 @router.get("/audio")
 def list_audio(request: Request, here: Here, who: Who) -> JSONResponse:
-    page = page_of(request, "page_size", 10)
-    mine = (Upload.tenant_id == who.tenant_id) & (Upload.kind == "audio") & Upload.deleted_at.is_(None)
+    return audio_page(here, who, page_of(request, "page_size", 10))
+
+
+def audio_page(here: Context, who: Caller, page: Page, *narrower: ColumnElement[bool]) -> JSONResponse:
+    """A tenant's audio, newest first."""
+    mine = and_(Upload.tenant_id == who.tenant_id, Upload.kind == "audio", Upload.deleted_at.is_(None), *narrower)
     with reading(here.engine) as session:
         count = session.scalar(select(func.count()).where(mine))
         query = select(Upload).where(mine).order_by(Upload.created_at.desc(), Upload.id.desc())
         rows = session.scalars(query.offset(page.offset).limit(page.size)).all()
-        return data([audio_row(upload) for upload in rows], count=count)
+        return data([_audio_row(upload) for upload in rows], count=count)
 
 
-def audio_row(upload: Upload) -> dict[str, Any]:
+def _audio_row(upload: Upload) -> dict[str, Any]:
     return {
         "audio_id": upload.id,
         "upload_status": word_of(upload),

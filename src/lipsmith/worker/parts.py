@@ -7,13 +7,13 @@ queues the joining. Parts come out the same whoever renders them, so that one wh
 from __future__ import annotations
 
 import json
-from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
-from lipsmith.service import events, presence, previews
+from lipsmith.service import presence, previews
 from lipsmith.service.context import Context
 from lipsmith.service.generate import priority_of
-from lipsmith.service.tables import JOB_ENDS, Job, Shot, now, reading, transaction
+from lipsmith.service.tables import JOB_ENDS, Job, Shot, reading, transaction
 from lipsmith.worker import renders
 from lipsmith.worker.child import TaskFailed, Unwanted
 from lipsmith.worker.shots import Bench
@@ -32,15 +32,13 @@ def plan(bench: Bench, job_id: int) -> int:
         return 1
     with transaction(here.engine) as session:
         job = session.get_one(Job, job_id, with_for_update=True)
-        given = None if job.status in JOB_ENDS else renders.given_for(session, here, job)
+        given = renders.given_for(session, here, job)
         if given is None or any(voice["path"] is None for voice in given["voices"]):
             return 1  # a translation is made for one render, and may come out otherwise the next time
         renders.begin(job)
+    watcher = renders.watch(here, job_id, job.attempt, share=_PLANNED)
     try:
-        with ExitStack() as needed:
-            files = renders.at_hand(here.storage, given, needed)
-            files["folder"] = str(needed.enter_context(here.storage.workshop(bench.executor_id)))
-            watcher = renders.watch(here, job_id, job.attempt, share=_PLANNED)
+        with renders.at_hand(bench, given) as files:
             count: int = bench.hands.run("plan", files, watcher)["parts"]
             return count
     except (TaskFailed, Unwanted, FileNotFoundError):
@@ -60,24 +58,22 @@ def spread(bench: Bench, job_id: int, count: int) -> None:
 
 def render(bench: Bench, job_id: int, attempt: int, part: int, count: int) -> dict[str, Any] | None:
     """{"key", "tally"} of a part, {"failed": sentence}, or None where nobody wants it any more."""
-    here, storage = bench.here, bench.here.storage
+    here = bench.here
     with transaction(here.engine) as session:
         job = session.get_one(Job, job_id)
-        given = None if job.status in JOB_ENDS else renders.given_for(session, here, job)
+        given = renders.given_for(session, here, job)
     if given is None:
         return None
     done = len(_notes(here, job, attempt))
     watcher = renders.watch(here, job_id, attempt, _PLANNED + _RENDERED * done / count, _RENDERED / count)
     try:
-        with ExitStack() as needed:
-            files = renders.at_hand(storage, given, needed)
-            folder = needed.enter_context(storage.workshop(bench.executor_id))
+        with renders.at_hand(bench, {**given, "part": part}) as files:
             try:
-                told = bench.hands.run("part", {**files, "folder": str(folder), "part": part}, watcher)
+                told = bench.hands.run("part", files, watcher)
             except TaskFailed as failure:
                 return {"failed": renders.plain(failure, files)}
             key = f"{_name(job, attempt, part)}.coded"
-            storage.commit(folder / told["file"], key)
+            here.storage.commit(Path(files["folder"]) / told["file"], key)
             return {"key": key, "tally": told["tally"]}
     except (Unwanted, FileNotFoundError):
         return None
@@ -94,9 +90,7 @@ def keep(bench: Bench, job_id: int, attempt: int, part: int, count: int, told: d
         if told is None:
             return
         if "failed" in told:
-            job.ended_at, job.stage, job.eta_seconds = now(), None, None
-            job.status, job.failure_reason = "failed", told["failed"]
-            events.job_ended(session, here.queue, job, None)
+            renders.fail(session, here, job, told["failed"])
             return
         here.storage.commit_text(json.dumps(told), f"{_name(job, attempt, part)}.json", bench.executor_id)
         if len(_notes(here, job, attempt)) == count:
@@ -108,7 +102,7 @@ def join(bench: Bench, job_id: int, attempt: int, count: int) -> dict[str, Any] 
     here = bench.here
     with transaction(here.engine) as session:
         job = session.get_one(Job, job_id)
-        given = None if job.status in JOB_ENDS else renders.given_for(session, here, job)
+        given = renders.given_for(session, here, job)
     if given is None:
         return None
     try:

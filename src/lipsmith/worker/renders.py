@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -21,7 +21,6 @@ from lipsmith.service.formats import extension, type_of
 from lipsmith.service.handling import file_url
 from lipsmith.service.shots import actors_of
 from lipsmith.service.signing import Permission
-from lipsmith.service.storage import Storage
 from lipsmith.service.tables import JOB_ENDS, Job, Shot, Upload, now, reading, transaction
 from lipsmith.worker.child import Standing, TaskFailed, Unwanted, Watcher
 from lipsmith.worker.shots import Bench, while_there
@@ -33,7 +32,7 @@ def render(bench: Bench, job_id: int) -> dict[str, Any] | None:
     """{"key", ...} of the render task, {"failed": sentence}, or None where nobody wants it any more."""
     with transaction(bench.here.engine) as session:
         job = session.get_one(Job, job_id, with_for_update=True)
-        given = None if job.status in JOB_ENDS else given_for(session, bench.here, job)
+        given = given_for(session, bench.here, job)
         if given is None:
             return None
         begin(job)
@@ -52,17 +51,14 @@ def written(
     """The output of a task, as an object: {"key", ...}, {"failed": sentence}, or None. `parts`: keys it is made of."""
     storage = bench.here.storage
     try:
-        with ExitStack() as needed:
-            folder = needed.enter_context(storage.workshop(bench.executor_id))
-            files = at_hand(storage, given, needed)
-            files["parts"] = [str(needed.enter_context(storage.at_hand(key))) for key in parts]
+        with at_hand(bench, given, parts) as files:
             try:
-                done = bench.hands.run(task, {**files, "folder": str(folder)}, watcher)
+                done = bench.hands.run(task, files, watcher)
             except TaskFailed as failure:
                 return {"failed": plain(failure, files)}
             if not watcher(None):
                 return None  # given to another worker while this one could not be reached
-            made = folder / done.pop("file")
+            made = Path(files["folder"]) / done.pop("file")
             done["key"] = f"{previews.prefix_of_job(job)}/{job.attempt}{made.suffix}"
             done["name"], done["type"] = _named(job, made.suffix), type_of(f"x{made.suffix}")
             storage.commit(made, done["key"], done["type"], done["name"])
@@ -82,10 +78,8 @@ def keep(bench: Bench, job_id: int, done: dict[str, Any] | None) -> bool:
             return False
         if done is None:
             return False  # another worker has it
-        job.ended_at, job.stage, job.eta_seconds = now(), None, None
         if "failed" in done:
-            job.status, job.failure_reason = "failed", done["failed"]
-            events.job_ended(session, here.queue, job, None)
+            fail(session, here, job, done["failed"])
             return False
         _finish(here, job, done)
         events.job_ended(session, here.queue, job, _url(here, job))
@@ -95,6 +89,14 @@ def keep(bench: Bench, job_id: int, done: dict[str, Any] | None) -> bool:
             here.queue.measure(session, job)
     _drop_other_attempts(here, job)
     return True
+
+
+def fail(session: Session, here: Context, job: Job, sentence: str) -> None:
+    """Its end without an output; what was made on the way is removed."""
+    job.ended_at, job.stage, job.eta_seconds = now(), None, None
+    job.status, job.failure_reason = "failed", sentence
+    events.job_ended(session, here.queue, job, None)
+    _drop_other_attempts(here, job)
 
 
 def _drop_other_attempts(here: Context, job: Job) -> None:
@@ -143,7 +145,12 @@ def keep_measured(bench: Bench, job_id: int, figures: dict[str, Any] | None) -> 
 
 
 def given_for(session: Session, here: Context, job: Job) -> dict[str, Any] | None:
-    """What the task is given, files by their keys; None where shot or audio is deleted: the job is skipped."""
+    """What the task is given, files by their keys.
+
+    None where the job has ended, or shot or audio is deleted: then it is skipped.
+    """
+    if job.status in JOB_ENDS:
+        return None
     shot = session.get_one(Shot, job.shot_id)
     upload = session.get_one(Upload, shot.video_id)
     options = job.options
@@ -188,23 +195,29 @@ def given_for(session: Session, here: Context, job: Job) -> dict[str, Any] | Non
     }
 
 
-def at_hand(storage: Storage, given: dict[str, Any], needed: ExitStack) -> dict[str, Any]:
-    """The same with files instead of keys, as long as `needed` is open. Raises FileNotFoundError."""
+@contextmanager
+def at_hand(bench: Bench, given: dict[str, Any], parts: Sequence[str] = ()) -> Iterator[dict[str, Any]]:
+    """The same with files instead of keys, and a folder to work in. Raises FileNotFoundError."""
+    storage = bench.here.storage
+    with storage.workshop(bench.executor_id) as folder, ExitStack() as needed:
 
-    def path(key: str | None) -> str | None:
-        return None if key is None else str(needed.enter_context(storage.at_hand(key)))
+        def path(key: str | None) -> str | None:
+            return None if key is None else str(needed.enter_context(storage.at_hand(key)))
 
-    return {
-        **given,
-        "shot": path(given["shot"]),
-        "footage": path(given["footage"]),
-        "soundtrack": path(given["soundtrack"]),
-        "voices": [{**voice, "path": path(voice["path"])} for voice in given["voices"]],
-        "models": {face: path(key) for face, key in given["models"].items()},
-    }
+        yield {
+            **given,
+            "folder": str(folder),
+            "shot": path(given["shot"]),
+            "footage": path(given["footage"]),
+            "soundtrack": path(given["soundtrack"]),
+            "voices": [{**voice, "path": path(voice["path"])} for voice in given["voices"]],
+            "models": {face: path(key) for face, key in given["models"].items()},
+            "parts": [path(key) for key in parts],
+        }
 
 
 def _finish(here: Context, job: Job, done: dict[str, Any]) -> None:
+    job.ended_at, job.stage, job.eta_seconds = now(), None, None
     job.status, job.progress = "finished", 100
     job.output_key, job.output_bytes = done["key"], here.storage.size(done["key"])
     job.output_name, job.output_type = done["name"], done["type"]

@@ -11,7 +11,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,7 @@ from lipsmith.engine.media.spec import MediaSpec
 from lipsmith.engine.mouth import MOUTH
 from lipsmith.engine.progress import Progress
 from lipsmith.engine.quality.check import Verdict, check
-from lipsmith.engine.rehearsal import DubOptions, DubResult, VoiceFor
+from lipsmith.engine.rehearsal import DubOptions, DubResult, Stage, VoiceFor, rehearsed
 from lipsmith.engine.render.performance import Tally
 from lipsmith.errors import InputError, LipsmithError, UnsupportedVideo
 from lipsmith.weights import WeightStore
@@ -125,81 +125,75 @@ def train(given: dict[str, Any], settings: Settings, progress: Progress) -> dict
 
 def render(given: dict[str, Any], settings: Settings, progress: Progress) -> dict[str, Any]:
     """Write the dub into `folder`; gives its file name and what was done."""
-    asked = _Asked.of(given, settings)
-    result = story.dub(asked.shot, asked.out, asked.options, **asked.known, progress=progress)
-    return asked.told(result, given, settings, progress)
+    with _rehearsed(given, settings, progress) as stage:
+        result = stage.render()
+    return _told(result, stage.seen.spec, given, settings, progress)
 
 
 def plan(given: dict[str, Any], settings: Settings, progress: Progress) -> dict[str, Any]:
     """In how many parts the dub can be rendered."""
-    asked = _Asked.of(given, settings)
-    return {"parts": story.count_parts(asked.shot, asked.out, asked.options, **asked.known, progress=progress)}
+    with _rehearsed(given, settings, progress) as stage:
+        return {"parts": stage.part_count}
 
 
 def part(given: dict[str, Any], settings: Settings, progress: Progress) -> dict[str, Any]:
     """Render one part of it into `folder`."""
-    asked, path = _Asked.of(given, settings), Path(given["folder"]) / "part"
-    tally = story.dub_part(asked.shot, asked.out, asked.options, given["part"], path, **asked.known, progress=progress)
+    path = Path(given["folder"]) / "part"
+    with _rehearsed(given, settings, progress) as stage:
+        tally = stage.render_part(given["part"], path)
     return {"file": path.name, "tally": {**vars(tally), "dubbed": sorted(tally.dubbed)}}
 
 
 def join(given: dict[str, Any], settings: Settings, progress: Progress) -> dict[str, Any]:
     """Write the dub of its parts into `folder`; as `render`."""
-    asked, tally = _Asked.of(given, settings), Tally()
+    tally = Tally()
     for told in given["tallies"]:
         tally.add(Tally(**{**told, "dubbed": set(told["dubbed"])}))
-    paths = [Path(path) for path in given["parts"]]
-    result = story.join_parts(asked.shot, asked.out, asked.options, paths, tally, **asked.known, progress=progress)
-    return asked.told(result, given, settings, progress)
+    with _rehearsed(given, settings, progress) as stage:
+        result = stage.join([Path(path) for path in given["parts"]], tally)
+    return _told(result, stage.seen.spec, given, settings, progress)
 
 
-@dataclass(frozen=True)
-class _Asked:
-    """A dub as it is asked of the engine."""
+def _rehearsed(given: dict[str, Any], settings: Settings, progress: Progress) -> AbstractContextManager[Stage]:
+    shot, folder = Path(given["shot"]), Path(given["folder"])
+    options = DubOptions(
+        voices=tuple(
+            VoiceFor(_voice(voice, shot, folder), voice["face"], ranges=_ranges(voice["ranges"]))
+            for voice in given["voices"]
+        ),
+        start_frame=given["start_frame"],
+        loop_video=given["loop_video"],
+        soundtrack=Path(given["soundtrack"]) if given["soundtrack"] else None,
+        maintain_expression=given["maintain_expression"],
+        strength=given["strength"],
+        language=_language(given["language"]),
+        device=settings.device,
+        threads=settings.threads,
+        **({"part_frames": given["part_frames"]} if given["part_frames"] else {}),
+    )
+    return rehearsed(
+        shot,
+        folder / f"output{_suffix(probe(shot), given['file_name'], given['output_filename'])}",
+        options,
+        store=WeightStore(settings.models_folder),
+        model={int(face): Path(path) for face, path in given["models"].items()},
+        seen=footages.load(Path(given["footage"]), shot),
+        progress=progress,
+    )
 
-    shot: Path
-    spec: MediaSpec
-    out: Path
-    options: DubOptions
-    known: dict[str, Any]  # weights, models, and what was seen of the shot
 
-    @classmethod
-    def of(cls, given: dict[str, Any], settings: Settings) -> _Asked:
-        shot, folder = Path(given["shot"]), Path(given["folder"])
-        spec = probe(shot)
-        options = DubOptions(
-            voices=tuple(
-                VoiceFor(_voice(voice, shot, folder), voice["face"], ranges=_ranges(voice["ranges"]))
-                for voice in given["voices"]
-            ),
-            start_frame=given["start_frame"],
-            loop_video=given["loop_video"],
-            soundtrack=Path(given["soundtrack"]) if given["soundtrack"] else None,
-            maintain_expression=given["maintain_expression"],
-            strength=given["strength"],
-            language=_language(given["language"]),
-            device=settings.device,
-            threads=settings.threads,
-            **({"part_frames": given["part_frames"]} if given["part_frames"] else {}),
-        )
-        known = {
-            "store": WeightStore(settings.models_folder),
-            "model": {int(face): Path(path) for face, path in given["models"].items()},
-            "seen": footages.load(Path(given["footage"]), shot),
-        }
-        out = folder / f"output{_suffix(spec, given['file_name'], given['output_filename'])}"
-        return cls(shot, spec, out, options, known)
-
-    def told(self, result: DubResult, given: dict[str, Any], settings: Settings, progress: Progress) -> dict[str, Any]:
-        """The file for the customer, and what was done."""
-        out = self.out if given["full_resolution"] else _preview(self.out, self.spec, settings, progress)
-        return {
-            "file": out.name,
-            "frames_total": result.frames_total,
-            "frames_dubbed": result.frames_dubbed,
-            "frames_without_face": result.frames_without_face,
-            "warnings": [*result.warnings, *result.differences],
-        }
+def _told(
+    result: DubResult, shot: MediaSpec, given: dict[str, Any], settings: Settings, progress: Progress
+) -> dict[str, Any]:
+    """The file for the customer, and what was done."""
+    out = result.output if given["full_resolution"] else _preview(result.output, shot, settings, progress)
+    return {
+        "file": out.name,
+        "frames_total": result.frames_total,
+        "frames_dubbed": result.frames_dubbed,
+        "frames_without_face": result.frames_without_face,
+        "warnings": [*result.warnings, *result.differences],
+    }
 
 
 def preview(given: dict[str, Any], settings: Settings, progress: Progress) -> dict[str, Any]:

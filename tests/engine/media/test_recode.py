@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
+from tests.matrix import edited
 from tests.synthetic import Look, Track, movie
 
 from lipsmith.engine.media import decode, gops, mux
 from lipsmith.engine.media.coded import Coded, CodedFiles, save
-from lipsmith.engine.media.frame import Frame
 from lipsmith.engine.media.probe import probe
 from lipsmith.engine.media.spec import MediaSpec
 from lipsmith.engine.media.splice import SplicePlan
@@ -40,14 +40,6 @@ def prores(path: Path) -> Path:
     return movie(path.with_suffix(".mov"), look, ())
 
 
-def darkened(frames: Iterable[Frame]) -> Iterator[Frame]:
-    for frame in frames:
-        frame.picture.make_writable()
-        plane = frame.picture.planes[0]
-        np.frombuffer(plane, np.uint8)[: plane.line_size * 16] = 3
-        yield frame
-
-
 def packets(path: Path) -> list[tuple[int, int | None, int | None, bytes]]:
     """All of them: Matroska's muxer gives each file an identity of its own."""
     with av.open(str(path)) as container:
@@ -67,11 +59,11 @@ def test_parts_make_the_file_that_one_encoder_makes(make: Callable[[Path], Path]
     whole, joined = (tmp_path / f"{name}{spec.path.suffix}" for name in ("whole", "joined"))
     plan = plan_of(spec, whole)
     assert len(plan.parts) >= 2
-    mux.rewrite(spec, whole, darkened(decode.frames(spec, plan.excerpt)), None, splice=plan)
+    mux.rewrite(spec, whole, edited(decode.frames(spec, plan.excerpt), range(FRAMES)), None, splice=plan)
     paths = [tmp_path / f"part-{number}" for number in range(len(plan.parts))]
     for number in reversed(range(len(paths))):
         again = plan_of(spec, joined)
-        frames = darkened(decode.frames(spec, again.excerpts[number]))
+        frames = edited(decode.frames(spec, again.excerpts[number]), range(FRAMES))
         mux.encode_part(spec, joined, frames, again, number, paths[number])
     mux.rewrite(spec, joined, CodedFiles(tuple(paths)), None, splice=plan_of(spec, joined))
     assert packets(joined) == packets(whole)

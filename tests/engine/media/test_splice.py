@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -11,7 +10,7 @@ import av
 import numpy as np
 import pytest
 from tests import synthetic
-from tests.synthetic import Look, Track, movie
+from tests.synthetic import Look, Track, frame_hashes, movie
 
 from lipsmith.engine.media import decode, gops, mux, splice
 from lipsmith.engine.media.frame import Frame
@@ -95,10 +94,6 @@ def spliced(source: Path) -> tuple[Path, splice.SplicePlan, mux.RewriteReport]:
     out = source.with_name(f"dub{source.suffix}")
     frames = brightened(decode.frames(spec, plan.excerpt))
     return out, plan, mux.rewrite(spec, out, frames, None, splice=plan)
-
-
-def frame_hashes(path: Path) -> list[str]:
-    return [hashlib.sha256(frame.picture.to_ndarray().tobytes()).hexdigest() for frame in decode.frames(probe(path))]
 
 
 def packets(path: Path) -> dict[int, bytes]:
