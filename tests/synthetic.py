@@ -17,6 +17,8 @@ import av
 import numpy as np
 from av.codec.context import Flags
 
+from lipsmith.engine.media.priority import keeping_priority
+
 SAMPLE_RATE = 48_000  # Hz, of every soundtrack made here
 # FFmpeg's MPEG encoders count their decoding times one frame early even where nothing is reordered.
 _IN_ORDER = {"mpeg4", "mpeg1video", "flv"}
@@ -74,6 +76,8 @@ def movie(
             output.add_attachment(*attachment)
         if chapters:
             output.set_chapters([_chapter(number, *chapter) for number, chapter in enumerate(chapters)])
+        with keeping_priority():
+            output.start_encoding()
         for picture in [*pictures(look), None]:
             for packet in video.encode(picture):
                 if look.encoder in _IN_ORDER:

@@ -23,7 +23,7 @@ from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Engine, text
 from tests.service import cluster as clusters
 from tests.service.cluster import Cluster, following
 
@@ -164,14 +164,18 @@ class Server:
         headers = {"x-api-key": key or self.key}
         return httpx.Client(base_url=self.base, headers=headers, timeout=30, transport=_InTurn(doors))
 
-    def rows(self, query: str) -> list[tuple[Any, ...]]:
-        """Of the server's own database."""
+    @contextlib.contextmanager
+    def database(self) -> Iterator[Engine]:
+        """The server's own."""
         engine = connect(ServiceSettings.from_environment(self.environment).database)
         try:
-            with engine.connect() as connection:
-                return [tuple(row) for row in connection.execute(text(query))]
+            yield engine
         finally:
             engine.dispose()
+
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        with self.database() as engine, engine.connect() as connection:
+            return [tuple(row) for row in connection.execute(text(query))]
 
     def objects(self, prefix: str = "") -> list[str]:
         """The keys of what the store holds."""

@@ -63,7 +63,7 @@ class Visit:
 
 
 @pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
+def browser() -> Iterator[object]:
     """Chromium. Of one module: its loop must not run while other tests run theirs."""
     pytest.importorskip("playwright")
     from playwright.sync_api import sync_playwright
@@ -73,23 +73,9 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
         _missing(f"none of {', '.join(BROWSERS)} is installed")
     arguments = ["--no-sandbox", "--autoplay-policy=no-user-gesture-required"]
     with sync_playwright() as playwright:
-        executable = _without_real_time(found, tmp_path_factory.mktemp("browser"))
-        chromium = playwright.chromium.launch(executable_path=executable, args=arguments)
+        chromium = playwright.chromium.launch(executable_path=found, args=arguments)
         yield chromium
         chromium.close()
-
-
-def _without_real_time(chromium: str, folder: Path) -> str:
-    """The same, kept from real-time priority, which it takes where it may (as root).
-
-    Two of its threads were seen spinning with that for a lock whose holder then never ran, on both of two processors.
-    """
-    if shutil.which("setpriv") is None:
-        return chromium
-    wrapper = folder / "chromium"
-    wrapper.write_text(f'#!/bin/sh\nexec setpriv --bounding-set=-sys_nice -- {chromium} "$@"\n')
-    wrapper.chmod(0o755)
-    return str(wrapper)
 
 
 @pytest.fixture

@@ -50,8 +50,7 @@ class Numbered:
 
 def add(server: Server, *, source_frames: int, dub_frames: int) -> Numbered:
     """A finished take with previews; where the dub is longer, it repeats the source."""
-    engine = server.database()
-    with transaction(engine) as session:
+    with server.database() as engine, transaction(engine) as session:
         shot = _shot(session)
         job = Job(tenant_id=1, shot_id=shot.id, status="finished", output_filename="numbers-dub.mp4", ended_at=now())
         loops = dub_frames > source_frames
@@ -63,7 +62,6 @@ def add(server: Server, *, source_frames: int, dub_frames: int) -> Numbered:
         session.flush()
         made = Numbered(shot.id, job.id)
         places = {shot.model_key: source_frames, previews.prefix_of_job(job): dub_frames}
-    engine.dispose()
     objects = server.data / "objects" / "objects"
     for prefix, frames in places.items():
         note = {"width": WIDTH, "height": HEIGHT, "frames": frames, "mouths": []}

@@ -20,11 +20,9 @@ PAGE = 24
 @pytest.fixture(scope="module")
 def crowd(server: Server) -> int:
     """Thousands of shots and takes, written straight into the server's database; the newest shot's number."""
-    engine = server.database()
-    with transaction(engine) as session:
+    with server.database() as engine, transaction(engine) as session:
         for number in range(1, COUNT + 1):
             newest = _add(session, number)
-    engine.dispose()
     return newest
 
 
@@ -95,8 +93,7 @@ VOICES = 130
 @pytest.fixture(scope="module")
 def many_voices(server: Server, crowd: int) -> int:
     """More voices than a menu shows; gives a shot to use them on."""
-    engine = server.database()
-    with transaction(engine) as session:
+    with server.database() as engine, transaction(engine) as session:
         for number in range(1, VOICES + 1):
             name, voice = f"line-{number:03}.wav", str(uuid.uuid4())
             upload = Upload(id=voice, tenant_id=1, kind="audio", status="completed", file_name=name)
@@ -104,7 +101,6 @@ def many_voices(server: Server, crowd: int) -> int:
             upload.expires_at, upload.created_at = now(), now()
             session.add(upload)
         session.add(Actor(tenant_id=1, shot_id=crowd, name="Ada", face=1))
-    engine.dispose()
     return crowd
 
 

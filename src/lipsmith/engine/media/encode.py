@@ -34,6 +34,7 @@ from av.video.stream import VideoStream
 
 from lipsmith.engine.media import clock
 from lipsmith.engine.media.frame import Frame
+from lipsmith.engine.media.priority import keeping_priority
 from lipsmith.engine.media.spec import VideoSpec
 from lipsmith.errors import UnsupportedVideo
 
@@ -231,7 +232,8 @@ class RunEncoders:
         elif self.plan.bit_rate and rate_factor is None:
             context.bit_rate = max(round(octets * 8 * self.rate / frames * _BUDGET), _LEAST_BIT_RATE)
         context.options = {**dict(self.plan.options), **self._options(rate_factor)}
-        context.open()
+        with keeping_priority():
+            context.open()
         self.approve(context.extradata or b"")
         return context
 

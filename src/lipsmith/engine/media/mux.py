@@ -25,6 +25,7 @@ from lipsmith.engine.media.encode import RunEncoders, VideoEncoder, plan_video
 from lipsmith.engine.media.frame import Frame
 from lipsmith.engine.media.graft import SplicedVideo
 from lipsmith.engine.media.place import appearing_whole, close_quietly, require_place, writing
+from lipsmith.engine.media.priority import keeping_priority
 from lipsmith.engine.media.probe import codec_name, first_picture, open_input, require_video, video_stream
 from lipsmith.engine.media.probe import packets as demuxed
 from lipsmith.engine.media.recode import Recoder
@@ -173,7 +174,7 @@ def _write(
             _name_track(track.stream, None, wish)
         _take_file_tags(template, output)
         blocks = _blocks(source, video, voices, sound, wish)
-        with writing(part):
+        with writing(part), keeping_priority():
             output.start_encoding()
         count = 0
         if isinstance(pictures, SplicedVideo):
