@@ -57,6 +57,9 @@ class Engine(SimpleNamespace):
     def __init__(self) -> None:
         super().__init__(asked=None, failure=None)
 
+    def admit(self, *_: object) -> None:
+        """Lets everything in."""
+
     def dub(self, shot: Path, out: Path, options: DubOptions, *, progress: Callable, **_: object) -> DubResult:
         self.asked = options
         if self.failure is not None:

@@ -208,11 +208,11 @@ def dub(
     terminal, settings = Terminal(as_json=as_json), Settings.from_environment()
     if report is not None:
         _require_folder(report)
+    wanted = _voices(voice, actor, voices or [])
+    _engine("media.admission").admit(shot, (path for path, _ in wanted), output)
     engine = _engine("dub")
     options = engine.DubOptions(
-        voices=_with_script(
-            tuple(engine.VoiceFor(path, number) for path, number in _voices(voice, actor, voices or [])), script
-        ),
+        voices=_with_script(tuple(engine.VoiceFor(path, number) for path, number in wanted), script),
         ranges=tuple(ranges or ()),
         strength=strength,
         maintain_expression=maintain_expression,
@@ -332,6 +332,7 @@ def train(
 ) -> None:
     """Learn an actor's mouth from SHOT and save it, for any number of dubs."""
     terminal, settings = Terminal(as_json=as_json), Settings.from_environment()
+    _engine("media.admission").admit(shot, out=output)
     engine = _engine("dub")
     with terminal.progress() as progress:
         result = engine.train(
@@ -356,6 +357,7 @@ def train(
 def inspect(shot: Shot, device: Device = None, as_json: Json = False) -> None:
     """Tell what is in SHOT: the file, its faces, and what a dub would keep or change."""
     terminal, settings = Terminal(as_json=as_json), Settings.from_environment()
+    _engine("media.admission").admit(shot)
     engine = _engine("dub")
     with terminal.progress() as progress:
         found = engine.inspect(
@@ -446,6 +448,8 @@ def check(
         raise RequestError("--syncnet looks at faces: leave out --files-only.")
     if files_only:
         _check_files(terminal, source, dubbed, settings.threads)
+    for path in (source, dubbed):
+        _engine("media.admission").admit(path)
     judge, page = _engine("quality.check"), _engine("quality.report")
     with terminal.progress() as progress:
         verdict = judge.check(

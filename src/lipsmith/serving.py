@@ -95,7 +95,8 @@ def work(settings: ServiceSettings) -> None:
     """Be a worker until SIGTERM or Ctrl-C."""
     from lipsmith.worker import loop
 
-    parent.die_with_parent(signal.SIGTERM)
+    if server := os.environ.get(parent.VARIABLE):
+        parent.die_with_parent(signal.SIGTERM, lambda: os.getppid() == int(server))
     logs.set_up()
     loop.run(open_context(settings, patient=True))
 

@@ -216,14 +216,14 @@ def backend(request: pytest.FixtureRequest) -> Iterator[Cluster | None]:
         yield cluster
 
 
-@pytest.fixture(scope="session")
-def serve(backend: Cluster | None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Server]]:
-    """Start a server of one's own with settings; all are stopped at the end."""
+@contextlib.contextmanager
+def serving(backend: Cluster | None, folders: pytest.TempPathFactory) -> Iterator[Callable[..., Server]]:
+    """Start servers with settings; all are stopped at the end."""
     made: list[Server] = []
 
     def start(*arguments: str, ready: bool = True, **settings: str) -> Server:
         named = {f"LIPSMITH_{name.upper()}": value for name, value in settings.items()}
-        server = Server(tmp_path_factory.mktemp("server") / "data", named, backend)
+        server = Server(folders.mktemp("server") / "data", named, backend)
         made.append(server)
         server.start(*arguments, ready=ready)
         return server
@@ -233,10 +233,18 @@ def serve(backend: Cluster | None, tmp_path_factory: pytest.TempPathFactory) -> 
         server.stop()
 
 
+@pytest.fixture(scope="module")
+def serve(backend: Cluster | None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Server]]:
+    """Start a server of one's own, which lives as long as the module's tests: idle ones cost the others time."""
+    with serving(backend, tmp_path_factory) as start:
+        yield start
+
+
 @pytest.fixture(scope="session")
-def server(serve: Callable[..., Server]) -> Server:
+def server(backend: Cluster | None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """With default settings, but that it may call this machine and is quick to try again."""
-    return serve()
+    with serving(backend, tmp_path_factory) as start:
+        yield start()
 
 
 @pytest.fixture(scope="session")

@@ -145,7 +145,7 @@ def _end(process: subprocess.Popen[str]) -> None:
 
 def take_over(server: Server, api: httpx.Client, job_id: int) -> float:
     """Kill the worker of a cluster that has a job in hand; seconds until another one has."""
-    busy = until(lambda: [one for one in server.workers if children(one.pid)], 60)
+    busy = until(lambda: [one for one in server.workers if tasks_of(one.pid)], 60)
     attempt = _attempt(server, job_id)
     _end(busy[0])
     killed = time.monotonic()
@@ -163,6 +163,11 @@ def _attempt(server: Server, job_id: int) -> int:
 def children(parent: int) -> list[int]:
     found = subprocess.run(["pgrep", "-P", str(parent)], capture_output=True, text=True, check=False).stdout
     return [int(pid) for pid in found.split()]
+
+
+def tasks_of(worker: int) -> list[int]:
+    """The processes of what it has in hand: of the one that they were forked from."""
+    return [task for child in children(worker) for task in children(child)]
 
 
 def _check(server: Server, elsewhere: Elsewhere, story: Story) -> None:

@@ -35,7 +35,7 @@ def learnt(owner: httpx.Client, busy: Server, material: Material) -> Ready:
 
 
 def rendering() -> list[str]:
-    found = subprocess.run(["pgrep", "-f", "lipsmith.worker.tasks render"], capture_output=True, text=True, check=False)
+    found = subprocess.run(["pgrep", "-x", "lip render"], capture_output=True, text=True, check=False)
     return found.stdout.split()
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from tests.service.conftest import Server, backend, serve  # noqa: F401 - fixtures
+from tests.service.cluster import Cluster
+from tests.service.conftest import Server, backend, serving  # noqa: F401 - a fixture
 
 from lipsmith.demo import MATERIAL
 from lipsmith.service.page import FOLDER
@@ -35,9 +36,14 @@ def page_folder() -> Path:
 
 
 @pytest.fixture(scope="session")
-def server(serve: Callable[..., Server], page_folder: Path) -> Server:  # noqa: F811
+def server(
+    backend: Cluster | None,  # noqa: F811
+    page_folder: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Server]:
     """With previews, and with the judge at work, so that there are curves."""
-    return serve(measure="on", previews="on")
+    with serving(backend, tmp_path_factory) as start:
+        yield start(measure="on", previews="on")
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from lipsmith.worker.child import Hands
 from lipsmith.worker.shots import Bench
 
 log = logging.getLogger("lipsmith.worker")
-_POLL_SECONDS, _RARE_POLL_SECONDS = 0.2, 1.0  # to ask costs: more seldom for what nobody waits for in front of a screen
+_POLL_SECONDS, _RARE_POLL_SECONDS = 0.5, 2.0  # to ask costs: more seldom for what nobody waits for in front of a screen
 _SIDE_JOBS = 16  # fetches and deliveries at once
 _EXPIRE_EVERY_SECONDS = 600.0
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.5, 5.0  # between tries while the database is away

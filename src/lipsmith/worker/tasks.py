@@ -1,14 +1,13 @@
-"""The other side of `child`: one task of the engine in a process of its own. `python -m lipsmith.worker.tasks NAME`.
+"""The other side of `child`: one task of the engine in a process of its own.
 
-JSON on the standard input, JSON lines on the standard output: where the work stands, then the result or what failed.
+It says where the work stands, then the result or what failed.
 """
 
 from __future__ import annotations
 
-import json
+import multiprocessing
 import os
 import signal
-import sys
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -38,7 +37,7 @@ from lipsmith.engine.rehearsal import DubOptions, DubResult, Stage, VoiceFor, re
 from lipsmith.engine.render.performance import Tally
 from lipsmith.errors import InputError, LipsmithError, UnsupportedVideo
 from lipsmith.weights import WeightStore
-from lipsmith.worker.parent import die_with_parent
+from lipsmith.worker.parent import be_called, die_with_parent
 
 Say = Callable[[dict[str, Any]], None]
 _NICE = 19  # the API and whatever else is interactive come first
@@ -366,22 +365,18 @@ TASKS = {
 }
 
 
-def main() -> int:
-    die_with_parent(signal.SIGKILL)
+def work(task: str, given: dict[str, Any], say: Say) -> None:
+    """Do it and `say` so. Of a process of its own: its session, priority and standard output become others."""
+    os.setsid()
+    worker = multiprocessing.parent_process()
+    die_with_parent(signal.SIGKILL, lambda: worker is None or worker.is_alive())
+    be_called(f"lip {task}")
     _step_back()
-    lines = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)  # whatever libraries print is no message
-
-    def say(message: dict[str, Any]) -> None:
-        lines.write(json.dumps(message) + "\n")
-
-    name = sys.argv[1]
+    os.dup2(2, 1)  # whatever libraries print is nobody's output
     try:
-        given = json.load(sys.stdin)
-        say({"result": TASKS[name](given, Settings.from_environment(), _Teller(name, say))})
+        say({"result": TASKS[task](given, Settings.from_environment(), _Teller(task, say))})
     except LipsmithError as error:
         say({"code": error.code, "sentence": str(error)})
-    return 0
 
 
 def _step_back() -> None:
@@ -389,7 +384,3 @@ def _step_back() -> None:
     os.nice(_NICE)
     if hasattr(os, "SCHED_BATCH"):
         os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -70,8 +70,13 @@ def probe(path: Path) -> MediaSpec:
 def require_video(spec: MediaSpec) -> VideoSpec:
     """The picture stream. Raises NoVideoStream."""
     if spec.video is None:
-        raise NoVideoStream(f"{spec.path}: there is no video stream in it, only sound.")
+        raise no_video(spec.path)
     return spec.video
+
+
+def no_video(path: Path) -> NoVideoStream:
+    """The error of a file without moving pictures."""
+    return NoVideoStream(f"{path}: there is no video stream in it, only sound.")
 
 
 def open_input(path: Path) -> InputContainer:
