@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.signal import savgol_filter
 
 from lipsmith.engine.faces import track
 from lipsmith.engine.faces.detect import Region, _Letterbox
@@ -41,6 +42,13 @@ def test_smoothing_never_crosses_a_cut() -> None:
     made = a_track(step, shot=np.repeat([0, 1], 20).astype(np.int32))
     track.smooth(made, 25.0)
     assert np.allclose(made.landmarks[:, 0, 0], step, atol=1e-3)
+
+
+@pytest.mark.parametrize(("frames", "size"), [(5, 5), (6, 5), (40, 7), (41, 15)])
+def test_smoothing_is_scipys(frames: int, size: int) -> None:
+    values = np.random.default_rng(frames).normal(100, 5, (frames, 4, 3)).astype(np.float32)
+    expected = savgol_filter(values.astype(float), size, 2, axis=0, mode="interp")
+    np.testing.assert_allclose(track._fitted(values, size), expected, rtol=1e-6)
 
 
 def test_smoothing_takes_jitter_out() -> None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 import torch
-from scipy.signal import savgol_filter
+from scipy.ndimage import correlate1d
 
 from lipsmith.engine.faces.align import likeness, shape_signature
 from lipsmith.engine.faces.detect import FaceDetector, Region
@@ -36,7 +36,6 @@ _GAP_SECONDS = 2.0  # a face that returns within this time near its place is the
 _LIKE = 0.5  # signature likeness above which a returning face is the same actor
 _PROGRESS_EVERY = 8  # frames
 _LONGEST_SIDE = 1920  # pixels; larger pictures are looked at scaled down: the nets see 192 of them anyway
-_POINTS_AT_ONCE = 32
 _BLOCK_ROWS = 512
 _SMOOTH_SECONDS = 0.2  # Savitzky-Golay window; order 2 keeps closures of two frames
 
@@ -197,9 +196,22 @@ def smooth(track: FaceTrack, frame_rate: float) -> None:
         size = min(window, length if length % 2 else length - 1)
         if size < 5:
             continue
-        for first in range(0, track.landmarks.shape[1], _POINTS_AT_ONCE):  # the filter works in double precision
-            part = track.landmarks[rows, first : first + _POINTS_AT_ONCE]
-            track.landmarks[rows, first : first + _POINTS_AT_ONCE] = savgol_filter(part, size, 2, axis=0, mode="interp")
+        track.landmarks[rows] = _fitted(track.landmarks[rows], size)
+
+
+def _fitted(values: np.ndarray, size: int) -> np.ndarray:
+    """(F, ...) with each value on the parabola that fits the `size` (odd) nearest best; at the ends the outermost one.
+
+    The filter of Savitzky and Golay (Analytical Chemistry 36, 1964). SciPy has it in a module that takes longer to
+    import than all else here but torch.
+    """
+    half = size // 2
+    powers = np.vander(np.arange(size) - half, 3)
+    fit = powers @ np.linalg.pinv(powers)  # row i: what each of `size` values adds to the parabola at i
+    fitted = correlate1d(values, fit[half], axis=0)
+    fitted[:half] = np.tensordot(fit[:half], values[:size], 1)
+    fitted[-half:] = np.tensordot(fit[half + 1 :], values[-size:], 1)
+    return fitted
 
 
 def _foremost(regions: Sequence[Region]) -> list[Region]:
