@@ -8,8 +8,11 @@ each worker has one thread, and what is timed begins with the first job's start:
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -28,7 +31,7 @@ BLOCK = bytes(1024 * 1024)
 CALLS_PER_SECOND, CALLS_SECONDS = 100, 10
 QUEUED, PRIORITIES = 1000, (10, 50, 90)
 SHOTS, PAGE = 5000, 100
-DUBS, TAKE_OVERS = 12, 10
+DUBS, ROUNDS, TAKE_OVERS = 6, (1, 2, 2, 1), 10  # both orders: the machine may slow down meanwhile
 ONE_THREAD = {"LIPSMITH_THREADS": "1", "OMP_NUM_THREADS": "1"}
 LEASE_SECONDS = float(FAST["LIPSMITH_LEASE_SECONDS"])
 
@@ -63,22 +66,42 @@ def on_cluster() -> list[dict[str, object]]:
 
 
 def _two_workers(server: Server, api: httpx.Client) -> Iterator[dict[str, object]]:
-    """The same dubs by one worker and by two."""
-    shot = bring(api, "video", clips.clip("hdtf_bobmenendez"), "video/mp4")
-    voice = bring(api, "audio", clips.voice("en_jfk_11s.flac"), "audio/flac")
+    """The same dubs by one worker and by two; beside it, what the machine gives two programs that share nothing."""
+    clip, speech = clips.clip("hdtf_bobmenendez"), clips.voice("en_jfk_11s.flac")
+    shot, voice = bring(api, "video", clip, "video/mp4"), bring(api, "audio", speech, "audio/flac")
     await_shot(api, shot["shot_id"], server)
-    paces = []
-    for count in (1, 2):
+    seconds = {"workers": [0.0, 0.0], "programs": [0.0, 0.0]}
+    for count in ROUNDS:
         for worker in server.workers:
             worker.terminate()
             worker.wait(30)
+        server.workers = []
+        seconds["programs"][count - 1] += _programs(clip, speech, count)
         first = min(_dub(api, shot["shot_id"], voice["audio_id"]) for _ in range(DUBS))
         server.workers = [server.worker(number + 1) for number in range(count)]
         until(lambda first=first: not _unfinished(server, first), 1800)
         started, ended = _bounds(server, first)
-        paces.append(DUBS / (ended - started))
-        yield _row(f"dubs a minute, {count} worker{'s' * (count > 1)} of one thread", 60 * paces[-1], "")
-    yield _row("pace of two workers against one", paces[1] / paces[0], "1.7")
+        seconds["workers"][count - 1] += ended - started
+    for count in (1, 2):
+        pace = 60 * DUBS * ROUNDS.count(count) / seconds["workers"][count - 1]
+        yield _row(f"dubs a minute, {count} worker{'s' * (count > 1)} of one thread", pace, "")
+    one, two = seconds["workers"]
+    yield _row("pace of two workers against one", one / two, "1.7")
+    alone, beside = seconds["programs"]
+    yield _row("pace of two `lipsmith dub` at once against one after the other", alone / beside, "")
+
+
+def _programs(clip: Path, speech: Path, at_once: int) -> float:
+    """Seconds for two dubs by the command line."""
+    environment = {**os.environ, **ONE_THREAD}
+    with tempfile.TemporaryDirectory() as folder:
+        outs = [Path(folder) / f"{number}.mp4" for number in range(2)]
+        started = time.monotonic()
+        for few in [outs] if at_once == 2 else [[out] for out in outs]:
+            commands = [[sys.executable, "-m", "lipsmith", "dub", clip, speech, "-o", out] for out in few]
+            running = [subprocess.Popen(c, env=environment, stdout=subprocess.DEVNULL) for c in commands]
+            assert not any(process.wait() for process in running)
+        return time.monotonic() - started
 
 
 def _dub(api: httpx.Client, shot_id: int, audio_id: str) -> int:

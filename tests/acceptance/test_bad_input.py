@@ -168,8 +168,8 @@ def test_a_full_disk(lipsmith: Program, talking_shot: Path, voice: Path, tiny_di
 
 @pytest.mark.parametrize(
     "arguments",
-    [("--range", "3-2"), ("--range", "0-1", "--range", "0.5-1.5"), ("--range", "soon"), ("--actor", "9")],
-    ids=["backwards", "overlap", "words", "actor"],
+    [("--range", "0-1", "--range", "0.5-1.5"), ("--actor", "9")],
+    ids=["overlap", "actor"],
 )
 def test_a_request_that_does_not_fit_the_shot(
     lipsmith: Program, talking_shot: Path, voice: Path, tmp_path: Path, arguments: tuple[str, ...]

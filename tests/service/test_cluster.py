@@ -32,6 +32,8 @@ from tests.synthetic import frame_hashes
 
 MP4 = {"content-type": "video/mp4"}
 LEASE_SECONDS = float(FAST["LIPSMITH_LEASE_SECONDS"])
+# How long something is away: longer than a worker may be silent.
+AWAY_SECONDS = pytest.mark.parametrize("seconds", [1.5 * LEASE_SECONDS, pytest.param(20.0, marks=pytest.mark.slow)])
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -78,8 +80,9 @@ def test_work_of_a_dead_worker_is_taken_over(server: Server, api: httpx.Client, 
     await_job(api, job_id)
 
 
+@AWAY_SECONDS
 def test_a_store_that_is_away_loses_nothing(
-    cluster: Cluster, server: Server, api: httpx.Client, ready: Ready, material: Material
+    cluster: Cluster, server: Server, api: httpx.Client, ready: Ready, material: Material, seconds: float
 ) -> None:
     made = api.post("/v1/audio", json={"file_name": "a.wav", "content_type": "audio/wav"}).json()["data"]
     wav = {"content-type": "audio/wav"}
@@ -92,7 +95,7 @@ def test_a_store_that_is_away_loses_nothing(
         assert int(refused.headers["retry-after"]) > 0
         assert httpx.get(f"{server.base}/api/health/ready", timeout=30).json()["checks"]["storage"] == "fail"
         assert api.get("/v1/whoami").status_code == 200
-        time.sleep(5)
+        time.sleep(seconds)
     finally:
         cluster.store.start()
     assert httpx.put(made["upload_url"], content=material.voice.read_bytes(), headers=wav).status_code == 200
@@ -100,20 +103,24 @@ def test_a_store_that_is_away_loses_nothing(
     await_job(api, job_id)
 
 
-def test_a_database_that_is_away_loses_nothing(cluster: Cluster, api: httpx.Client, ready: Ready) -> None:
+@AWAY_SECONDS
+def test_a_database_that_is_away_loses_nothing(
+    cluster: Cluster, api: httpx.Client, ready: Ready, seconds: float
+) -> None:
     job_id = generate(api, ready)
     await_rendering(api, job_id)
     cluster.postgres.stop()
     try:
         refused = api.get(f"/v1/renders/{job_id}/status")
         assert (refused.status_code, refused.json()) == (503, {"detail": "Service Unavailable"})
-        time.sleep(1.5 * LEASE_SECONDS)  # longer than a worker may be silent
+        time.sleep(seconds)
     finally:
         cluster.postgres.start()
     until(lambda: api.get("/v1/whoami").status_code == 200, 30)
     await_job(api, job_id)
 
 
+@pytest.mark.slow
 def test_a_long_render_is_shared_and_comes_out_as_one_workers(
     serve: Callable[..., Server], material: Material, tmp_path: Path
 ) -> None:
@@ -202,6 +209,7 @@ def hire(empty: Server) -> Iterator[Callable[..., subprocess.Popen[str]]]:
         worker.wait(30)
 
 
+@pytest.mark.slow
 def test_stages_go_to_the_workers_of_their_kind_and_a_tenant_has_his_cap(
     empty: Server, hire: Callable[..., subprocess.Popen[str]], material: Material
 ) -> None:

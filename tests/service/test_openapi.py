@@ -21,7 +21,7 @@ from tests.service.conftest import Material, Server, bring
 CHECKS = (status_code_conformance, content_type_conformance, response_schema_conformance)
 # 501: there is no translation; 503: this server has no worker, and says so.
 MEANT = {"/v1/shots/{shot_id}/translate": 501, "/api/health/ready": 503}
-EXAMPLES = 15  # of each operation
+EXAMPLES = 8  # of each operation
 ENDLESS = "/events"  # they answer as long as the work goes on
 
 
