@@ -19,6 +19,7 @@ from alembic.migration import MigrationContext
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import inspect
+from starlette.requests import Request
 from tests.service.cluster import Cluster
 from tests.service.conftest import Ready, Server
 
@@ -27,6 +28,7 @@ from lipsmith.errors import BadRange, RequestError
 from lipsmith.service import logs, presence
 from lipsmith.service.context import make_context
 from lipsmith.service.files import disposition
+from lipsmith.service.handling import base_url
 from lipsmith.service.migrate import migrate, migrate_queue
 from lipsmith.service.presence import refuse_second_machine
 from lipsmith.service.retention import expire
@@ -110,9 +112,28 @@ def test_settings_are_read_and_refused() -> None:
         "QUOTA_MINUTES": "-1",
         "WEBHOOK_RETRY_DELAYS": "1,x",
         "MEASURE": "maybe",
+        "TRUSTED_PROXIES": "nginx",
     }.items():
         with pytest.raises(RequestError, match=f"LIPSMITH_{name}"):
             ServiceSettings.from_environment({f"LIPSMITH_{name}": value})
+
+
+@pytest.mark.parametrize(
+    ("client", "base"),
+    [
+        ("10.1.2.3", "https://dub.example"),
+        ("::1", "https://dub.example"),
+        ("11.1.2.3", "http://inside"),
+        ("testclient", "http://inside"),
+    ],
+)
+def test_a_proxy_is_believed_only_where_it_is_named(tmp_path: Path, client: str, base: str) -> None:
+    environment = {"LIPSMITH_DATA_FOLDER": str(tmp_path), "LIPSMITH_TRUSTED_PROXIES": "10.0.0.0/8, ::1"}
+    told = {"host": "inside", "x-forwarded-proto": "https", "x-forwarded-host": "dub.example"}
+    headers = [(name.encode(), value.encode()) for name, value in told.items()]
+    scope = {"type": "http", "scheme": "http", "path": "/", "headers": headers, "client": (client, 1)}
+    here = make_context(ServiceSettings.from_environment(environment))
+    assert base_url(Request(scope), here) == base
 
 
 def test_every_setting_stands_in_the_docs() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import time
 from dataclasses import dataclass
@@ -121,10 +122,19 @@ def base_url(request: Request, here: Context) -> str:
         return here.settings.public_base_url
     url = request.url
     scheme, host = url.scheme, request.headers.get("host", url.netloc)
-    if request.client and request.client.host in here.settings.trusted_proxies:
+    if request.client and _is_trusted(request.client.host, here):
         scheme = request.headers.get("x-forwarded-proto", scheme)
         host = request.headers.get("x-forwarded-host", host)
     return f"{scheme}://{host}"
+
+
+def _is_trusted(host: str, here: Context) -> bool:
+    """Is a client's address (or a name, which no network holds) that of a proxy that is believed?"""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return any(address in network for network in here.settings.trusted_proxies)
 
 
 def file_url(base: str, here: Context, permission: Permission) -> str:

@@ -5,6 +5,7 @@ Every field is the environment variable LIPSMITH_ + its name in capitals; lists 
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -15,6 +16,7 @@ import platformdirs
 
 from lipsmith.errors import RequestError
 
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 QUEUES = ("cpu", "gpu")  # what kinds of stages there are
 _LEAST_SECRET_CHARACTERS = 32
 _RATE = re.compile(r"(\d+)/(second|minute|hour|day)")
@@ -44,7 +46,7 @@ class ServiceSettings:
     host: str = "127.0.0.1"
     port: int = 8000
     public_base_url: str | None = None  # scheme and host of signed URLs and absolute callbacks; default: the request's
-    trusted_proxies: tuple[str, ...] = ()  # whose X-Forwarded-* is believed
+    trusted_proxies: tuple[Network, ...] = ()  # addresses and networks whose X-Forwarded-* is believed
     cors_origins: tuple[str, ...] = ()  # of /v1 and /api
     url_allow_hosts: tuple[str, ...] = ()  # host, host:port or CIDR that may be called though private
     callback_paths: str = "relative"  # or absolute: full success_url and failure_url
@@ -195,7 +197,7 @@ _READERS: dict[str, Callable[[str], object]] = {
     "host": str,
     "port": _whole,
     "public_base_url": _base_url,
-    "trusted_proxies": _list,
+    "trusted_proxies": lambda text: tuple(ipaddress.ip_network(part, strict=False) for part in _list(text)),
     "cors_origins": _list,
     "url_allow_hosts": _list,
     "callback_paths": _one_of("relative", "absolute"),
