@@ -41,9 +41,12 @@ const once = name => new Promise((done, fail) => {
   await ended;
   const played = video.getVideoPlaybackQuality().totalVideoFrames, pictures = [];
   for (const time of %(times)s) {
-    const there = once('seeked');
+    const there = once('seeked'), shown = new Promise(done => {  // which on a busy machine is later
+      video.requestVideoFrameCallback(done);
+      setTimeout(done, 1000);
+    });
     video.currentTime = time;
-    await there;
+    await Promise.all([there, shown]);
     paint.drawImage(video, 0, 0, %(width)d, %(height)d);
     pictures.push(Array.from(paint.getImageData(0, 0, %(width)d, %(height)d).data));
   }
