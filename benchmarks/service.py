@@ -31,7 +31,7 @@ BLOCK = bytes(1024 * 1024)
 CALLS_PER_SECOND, CALLS_SECONDS = 100, 10
 QUEUED, PRIORITIES = 1000, (10, 50, 90)
 SHOTS, PAGE = 5000, 100
-DUBS, ROUNDS, TAKE_OVERS = 6, (1, 2, 2, 1), 10  # both orders: the machine may slow down meanwhile
+DUBS, ROUNDS, TAKE_OVERS = 4, (2, 1, 1, 2), 10  # both orders: the machine may slow down meanwhile
 ONE_THREAD = {"LIPSMITH_THREADS": "1", "OMP_NUM_THREADS": "1"}
 LEASE_SECONDS = float(FAST["LIPSMITH_LEASE_SECONDS"])
 

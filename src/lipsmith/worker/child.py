@@ -137,7 +137,8 @@ def _start(task: str, given: dict[str, Any]) -> tuple[BaseProcess, Connection]:
 
 def _work(task: str, given: dict[str, Any], messages: Connection) -> None:
     """In the child."""
-    import_module(_TASKS).work(task, given, messages.send)
+    with contextlib.suppress(BrokenPipeError):  # the worker is gone, and in a moment this will be
+        import_module(_TASKS).work(task, given, messages.send)
 
 
 def _kill(child: BaseProcess) -> None:
