@@ -88,7 +88,7 @@ def test_inspect_names_the_main_actor(lipsmith: Program, talking_shot: Path) -> 
     assert [actor["is_main"] for actor in told["actors"]] == [True]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_an_interrupted_dub_leaves_nothing(
     talking_shot: Path, voice: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
