@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 MOST_CHARACTERS = 2048
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _EMBEDDING = tuple(ipaddress.ip_network(net) for net in ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32"))
 _SHARED = ipaddress.ip_network("100.64.0.0/10")
 
@@ -57,13 +59,16 @@ def address_allowed(address: Address, allow: tuple[str, ...]) -> bool:
 
 def host_allowed(host: str, port: int | None, allow: tuple[str, ...]) -> bool:
     """Whether the allow-list names this host, or the network of this literal."""
-    if host in allow or f"{host}:{port}" in allow:
-        return True
+    return host in allow or f"{host}:{port}" in allow or within(host, _networks(allow))
+
+
+def within(host: str, networks: Iterable[Network]) -> bool:
+    """Whether this literal is in one of them. A name is in none."""
     try:
         literal = ipaddress.ip_address(host)
     except ValueError:
         return False
-    return any(literal in net for net in _networks(allow))
+    return any(literal in net for net in networks)
 
 
 def public(address: Address) -> bool:
@@ -76,8 +81,8 @@ def public(address: Address) -> bool:
     return address.is_global and not address.is_multicast and not address.is_reserved and address not in _SHARED
 
 
-def _networks(allow: tuple[str, ...]) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
-    nets = []
+def _networks(allow: tuple[str, ...]) -> list[Network]:
+    nets: list[Network] = []
     for entry in allow:
         try:
             nets.append(ipaddress.ip_network(entry, strict=False))

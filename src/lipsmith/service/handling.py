@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import time
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from fastapi import Depends, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ValidationError
 
+from lipsmith.service.addresses import within
 from lipsmith.service.auth import Caller
 from lipsmith.service.context import Context
 from lipsmith.service.refusals import invalid, not_found, too_large, wrong
@@ -122,19 +122,10 @@ def base_url(request: Request, here: Context) -> str:
         return here.settings.public_base_url
     url = request.url
     scheme, host = url.scheme, request.headers.get("host", url.netloc)
-    if request.client and _is_trusted(request.client.host, here):
+    if request.client and within(request.client.host, here.settings.trusted_proxies):
         scheme = request.headers.get("x-forwarded-proto", scheme)
         host = request.headers.get("x-forwarded-host", host)
     return f"{scheme}://{host}"
-
-
-def _is_trusted(host: str, here: Context) -> bool:
-    """Is a client's address (or a name, which no network holds) that of a proxy that is believed?"""
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return any(address in network for network in here.settings.trusted_proxies)
 
 
 def file_url(base: str, here: Context, permission: Permission) -> str:

@@ -15,8 +15,8 @@ from pathlib import Path
 import platformdirs
 
 from lipsmith.errors import RequestError
+from lipsmith.service.addresses import Network
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 QUEUES = ("cpu", "gpu")  # what kinds of stages there are
 _LEAST_SECRET_CHARACTERS = 32
 _RATE = re.compile(r"(\d+)/(second|minute|hour|day)")
