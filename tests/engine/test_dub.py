@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -21,7 +22,7 @@ from lipsmith.engine.media.clock import Span
 from lipsmith.engine.media.probe import probe
 from lipsmith.engine.progress import silent
 from lipsmith.engine.quality import conformance
-from lipsmith.engine.rehearsal import DubOptions, VoiceFor, cast_parts
+from lipsmith.engine.rehearsal import DubOptions, VoiceFor, bounded, cast_parts
 from lipsmith.engine.render.performance import Performance
 from lipsmith.errors import BadRange, OutputNotWritable, RequestError, UnknownActor
 from lipsmith.weights import WeightStore
@@ -159,3 +160,11 @@ def test_the_source_is_never_overwritten(shot: Path, voice: Path, store: WeightS
 def test_a_dub_needs_a_voice(shot: Path, store: WeightStore, tmp_path: Path) -> None:
     with pytest.raises(RequestError, match="nothing to say"):
         story.dub(shot, tmp_path / "x.mp4", DubOptions(()), store=store)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_every_library_keeps_to_the_threads_it_is_given(threads: int) -> None:
+    before = torch.get_num_threads(), cv2.getNumThreads()
+    with bounded(threads):
+        assert (torch.get_num_threads(), cv2.getNumThreads()) == (threads, threads)
+    assert (torch.get_num_threads(), cv2.getNumThreads()) == before

@@ -19,6 +19,7 @@ from functools import partial
 from itertools import chain
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
@@ -446,14 +447,16 @@ def _require_distinct(options: DubOptions) -> None:
 
 @contextmanager
 def bounded(threads: int) -> Iterator[None]:
-    """Torch gets `threads`; the matrix library one: its spinning threads starve the codecs (20-50 times slower)."""
-    before = torch.get_num_threads()
+    """Torch and OpenCV get `threads`, the matrix library one: spinning threads starve codecs (20-50 times slower)."""
+    before = torch.get_num_threads(), cv2.getNumThreads()
     torch.set_num_threads(threads)
+    cv2.setNumThreads(threads)
     try:
         with threadpool_limits(limits=1, user_api="blas"):
             yield
     finally:
-        torch.set_num_threads(before)
+        torch.set_num_threads(before[0])
+        cv2.setNumThreads(before[1])
 
 
 class Watch:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
-from lipsmith.service.tables import Key, Tenant, User, now, reading, take_turn, transaction
+from lipsmith.service.tables import Key, Tenant, User, glancing, now, take_turn, transaction
 
 _MOST_CHARACTERS = 128
 _PREFIX = 10  # characters shown in lists
@@ -46,7 +46,7 @@ def caller_of(engine: Engine, key: str) -> Caller | None:
         .join(Key, Key.user_id == User.id)
         .where(Key.sha256 == _hash(key), Key.revoked_at.is_(None))
     )
-    with reading(engine) as session:
+    with glancing(engine) as session:
         row = session.execute(query).first()
     return Caller(*row) if row else None
 

@@ -41,6 +41,7 @@ from lipsmith.service.tables import (
     Stage,
     Tenant,
     Upload,
+    glancing,
     moment_of,
     now,
     reading,
@@ -92,7 +93,7 @@ def metrics(request: Request, here: Here) -> Response:
 
 @router.get("/api/jobs/{generate_id}")
 def jobrecord_of(generate_id: str, here: Here, who: Who) -> JSONResponse:
-    with reading(here.engine) as session:
+    with glancing(here.engine) as session:
         return data(record_of(_job(session, who, generate_id)))
 
 
@@ -122,11 +123,11 @@ def record_of(job: Job) -> dict[str, Any]:
 
 @router.get("/api/jobs/{generate_id}/events")
 def job_events(generate_id: str, request: Request, here: Here, who: Who) -> StreamingResponse:
-    with reading(here.engine) as session:
+    with glancing(here.engine) as session:
         job_id = _job(session, who, generate_id).id
 
     def look() -> tuple[dict[str, Any], bool]:
-        with reading(here.engine) as session:
+        with glancing(here.engine) as session:
             job = session.get_one(Job, job_id)
             return {
                 "status": job.status,
@@ -140,11 +141,11 @@ def job_events(generate_id: str, request: Request, here: Here, who: Who) -> Stre
 
 @router.get("/api/shots/{shot_id}/events")
 def shot_events(shot_id: str, request: Request, here: Here, who: Who) -> StreamingResponse:
-    with reading(here.engine) as session:
+    with glancing(here.engine) as session:
         number = as_problem(find_shot, session, who, shot_id).id
 
     def look() -> tuple[dict[str, Any], bool]:
-        with reading(here.engine) as session:
+        with glancing(here.engine) as session:
             shot = session.get_one(Shot, number)
             ended = shot.training_status in ("finished", "failed") or shot.status == "failed"
             status = shot.status if shot.status != "finished" else f"training_{shot.training_status}"

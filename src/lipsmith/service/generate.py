@@ -9,6 +9,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from lipsmith.plugins import has_translator
@@ -22,7 +23,7 @@ from lipsmith.service.refusals import no_translation, not_finished, not_found, w
 from lipsmith.service.schemas import GenerateRequest, MultiActorRequest, RenderOptions, TranslateRequest
 from lipsmith.service.shots import actors_of, find_shot
 from lipsmith.service.signing import Permission
-from lipsmith.service.tables import Job, Shot, Upload, reading
+from lipsmith.service.tables import Job, Shot, Upload, glancing, reading
 from lipsmith.service.timecode import BadRanges, ShotClock, read_ranges
 
 router = APIRouter(prefix="/v1/shots/{shot_id}")
@@ -109,7 +110,7 @@ def translate(shot_id: str, request: Request, here: Here, who: Who, body: Body) 
 
 @router.get("/generate/{generate_id}")
 def generate_status(shot_id: str, generate_id: str, here: Here, who: Who) -> JSONResponse:
-    with reading(here.engine) as session:
+    with glancing(here.engine) as session:
         job = _of_shot(session, who, shot_id, generate_id)
     word = here.settings.finished_word if job.status == "finished" else job.status
     return data({**status_of(job), "status": word})
@@ -117,7 +118,7 @@ def generate_status(shot_id: str, generate_id: str, here: Here, who: Who) -> JSO
 
 @router.get("/generate/{generate_id}/download")
 def generate_download(shot_id: str, generate_id: str, request: Request, here: Here, who: Who) -> JSONResponse:
-    with reading(here.engine) as session:
+    with glancing(here.engine) as session:
         job = _of_shot(session, who, shot_id, generate_id)
     return data({"download_url": download_url(job, base_url(request, here), here)})
 
@@ -151,9 +152,11 @@ def find_job(session: Session, who: Caller, text: str, *, lock: bool = False) ->
 
 
 def _of_shot(session: Session, who: Caller, shot_id: str, generate_id: str) -> Job:
-    shot = find_shot(session, who, shot_id)
-    job = find_job(session, who, generate_id)
-    if job.shot_id != shot.id:
+    """The tenant's job of a path, in one statement: this is what clients ask again and again. Raises Refusal 404."""
+    mine = (Shot.id == id_of(shot_id)) & (Shot.tenant_id == who.tenant_id) & Shot.deleted_at.is_(None)
+    wanted = select(Job).join(Shot, Shot.id == Job.shot_id).where(Job.id == id_of(generate_id), mine)
+    job = session.scalar(wanted)
+    if job is None:
         raise not_found()
     return job
 

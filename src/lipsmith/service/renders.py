@@ -26,7 +26,7 @@ from lipsmith.service.generate import (
 from lipsmith.service.handling import Body, Here, Who, base_url, data, page_of, parse
 from lipsmith.service.refusals import not_found, wrong
 from lipsmith.service.schemas import RenderOptions, RenderRequest, is_uuid
-from lipsmith.service.tables import Ingest, Job, Shot, reading
+from lipsmith.service.tables import Ingest, Job, Shot, glancing, reading
 
 router = APIRouter(prefix="/v1/renders")
 
@@ -147,7 +147,7 @@ def _row(job: Job, label: str) -> dict[str, Any]:
 
 @router.get("/{generate_id}/status")
 def render_status(generate_id: str, here: Here, who: Who) -> JSONResponse:
-    with reading(here.engine) as session:
+    with glancing(here.engine) as session:
         return data(status_of(find_job(session, who, generate_id)))
 
 

@@ -61,6 +61,7 @@ class ServiceSettings:
     webhook_timeout: float = 5.0
     webhook_retry_delays: tuple[float, ...] = (10.0, 60.0, 300.0)
     lease_seconds: float = 20.0  # a worker that is silent for longer has died
+    poll_seconds: float = 1.0  # how often a worker asks for work
     worker_jobs: int = 1  # jobs at once in one worker
     queues: tuple[str, ...] = QUEUES  # which kinds of stages a worker serves
     part_frames: int = 3000  # encoded anew in one part of a long render, where several workers share it; 0: never
@@ -212,6 +213,7 @@ _READERS: dict[str, Callable[[str], object]] = {
     "webhook_timeout": _positive,
     "webhook_retry_delays": lambda text: tuple(_positive(part) for part in _list(text)),
     "lease_seconds": _positive,
+    "poll_seconds": _positive,
     "worker_jobs": _whole,
     "queues": _queues,
     "part_frames": _whole,

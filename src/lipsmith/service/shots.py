@@ -15,7 +15,7 @@ from lipsmith.service.events import stamp
 from lipsmith.service.handling import Here, Who, base_url, data, file_url, id_of, page_of
 from lipsmith.service.refusals import not_found
 from lipsmith.service.signing import Permission
-from lipsmith.service.tables import Actor, Project, Scene, Shot, User, reading
+from lipsmith.service.tables import Actor, Project, Scene, Shot, User, glancing, reading
 
 router = APIRouter(prefix="/v1")
 _ENGLISH = {"language_id": 1, "name": "English", "supported": True}  # constant: lip-sync needs no language
@@ -41,7 +41,7 @@ def list_shots(request: Request, here: Here, who: Who) -> JSONResponse:
 
 @router.get("/shots/{shot_id}/status")
 def shot_status(shot_id: str, here: Here, who: Who) -> JSONResponse:
-    with reading(here.engine) as session:
+    with glancing(here.engine) as session:
         shot = find_shot(session, who, shot_id)
     words: dict[str, Any] = {"shot_status": shot.status, "ai_training_status": shot.training_status}
     if "failed" in words.values():

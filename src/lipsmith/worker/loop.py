@@ -25,7 +25,7 @@ from lipsmith.worker.child import Hands
 from lipsmith.worker.shots import Bench
 
 log = logging.getLogger("lipsmith.worker")
-_POLL_SECONDS, _RARE_POLL_SECONDS = 0.5, 2.0  # to ask costs: more seldom for what nobody waits for in front of a screen
+_RARELY = 4  # times as seldom a queue is asked for what nobody waits for in front of a screen
 _SIDE_JOBS = 16  # fetches and deliveries at once
 _EXPIRE_EVERY_SECONDS = 600.0
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.5, 5.0  # between tries while the database is away
@@ -70,18 +70,19 @@ def run(here: Context) -> None:
 def _open_queues(here: Context) -> None:
     """What is said of a queue lies in the database and holds for every worker; the last one to say it is believed."""
     of_tenant = here.settings.tenant_jobs or None
+    often = here.settings.poll_seconds
     for name in jobs.HEAVY:
-        _open_queue(name, places.MOST, of_tenant)
-    _open_queue(jobs.PREVIEWS, 1)
-    _open_queue(jobs.DELIVERIES, _SIDE_JOBS)
+        _open_queue(name, often * (_RARELY if name == jobs.MEASURES else 1), places.MOST, of_tenant)
+    _open_queue(jobs.PREVIEWS, often * _RARELY, 1)
+    _open_queue(jobs.DELIVERIES, often, _SIDE_JOBS)
 
 
-def _open_queue(name: str, at_once: int, of_tenant: int | None = None) -> None:
+def _open_queue(name: str, poll_seconds: float, at_once: int, of_tenant: int | None = None) -> None:
     DBOS.register_queue(
         name,
         worker_concurrency=at_once,
         partition_concurrency=of_tenant,
-        polling_interval_sec=_RARE_POLL_SECONDS if name in (jobs.MEASURES, jobs.PREVIEWS) else _POLL_SECONDS,
+        polling_interval_sec=poll_seconds,
         on_conflict="always_update",
     )
 
@@ -94,6 +95,7 @@ def _config(here: Context, executor_id: str) -> DBOSConfig:
         "executor_id": executor_id,
         "dbos_system_schema": "dbos",
         "run_migrations": False,
+        "use_listen_notify": False,  # no step waits for a message: its two threads would only cost
         "log_level": "WARNING",
         "console_log_level": "WARNING",
     }
