@@ -48,6 +48,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "lipsmith.worker.tasks": (ENGINE, "lipsmith.worker.parent", "lipsmith.config", "lipsmith.plugins"),
     "lipsmith.serving": ("lipsmith.service", "lipsmith.worker"),
     "lipsmith.administration": ("lipsmith.service", "lipsmith.worker"),
+    "lipsmith.moving": ("lipsmith.service",),
     "lipsmith.__main__": ("lipsmith.cli",),
     "lipsmith.cli": (
         f"{ENGINE}.dub",

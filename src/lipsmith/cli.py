@@ -628,6 +628,24 @@ def worker() -> None:
     _service("serving").work(_service("service.settings").ServiceSettings.from_environment())
 
 
+@app.command(epilog=EXIT_CODES)
+def move(
+    folder: Annotated[
+        Path, typer.Argument(help="Data folder of the server that outgrows its machine; it stays as it is.")
+    ],
+    as_json: Json = False,
+) -> None:
+    """Move a server to the PostgreSQL and the store of the settings: keys, shots, takes and their numbers stay."""
+    terminal = Terminal(as_json=as_json)
+    here = _context()
+    with terminal.progress() as progress:
+        moved = _service("moving").move(folder, here, progress)
+    if as_json:
+        terminal.json(moved)
+    else:
+        terminal.line(f"{moved.rows} rows and {moved.objects} objects ({moved.object_bytes / 1e6:.0f} MB) moved.")
+
+
 def _context() -> Any:
     """The parts of this machine's server, by its settings."""
     return _service("serving").open_context(_service("service.settings").ServiceSettings.from_environment())
