@@ -245,3 +245,12 @@ def test_deletion_removes_every_byte(owner: httpx.Client, busy: Server, learnt: 
     for row in owner.get("/v1/shots?per_page=100").json()["data"]:
         assert owner.delete(f"/api/shots/{row['shot_id']}?force=true").status_code == 204
     assert {key.split("/")[1] for key in busy.objects("1/")} <= {"audio"}
+
+
+def test_what_was_cut_is_said_once(api: httpx.Client, ready: Ready, finished: int) -> None:
+    told = generate(api, ready)
+    foretold = api.get(f"/api/jobs/{told}").json()["data"]["warnings"]
+    drop(api, told)
+    assert [warning for warning in foretold if "will be cut" in warning]
+    warnings = api.get(f"/api/jobs/{finished}").json()["data"]["warnings"]
+    assert len([warning for warning in warnings if "longer than the video" in warning]) == 1

@@ -30,6 +30,7 @@ router = APIRouter(prefix="/v1/shots/{shot_id}")
 _NOT_IN_NAMES = str.maketrans("/\\", "__")
 _COVER_TOLERANCE_SECONDS = 0.1
 _LENGTH_TOLERANCE_SECONDS = 0.5
+WILL_BE_CUT = "will be cut"  # how the forecast ends, which the engine's own report takes the place of
 
 
 @router.post("/generate", status_code=201)
@@ -219,7 +220,7 @@ def _length_warnings(audio: Upload, shot: Shot, wanted: RenderOptions) -> list[s
     start = wanted.start_frame * shot.rate_denominator / shot.rate_numerator
     longer = audio.duration_seconds + start - shot.duration_seconds
     if longer > _LENGTH_TOLERANCE_SECONDS and not wanted.loop_video:
-        return [f"the audio is {longer:.1f} s longer than the video and will be cut"]
+        return [f"the audio is {longer:.1f} s longer than the video and {WILL_BE_CUT}"]
     if longer < -_LENGTH_TOLERANCE_SECONDS:
         return [f"the audio ends {-longer:.1f} s before the video"]
     return []

@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from lipsmith.service import events, previews
 from lipsmith.service.context import Context
 from lipsmith.service.formats import extension, type_of
+from lipsmith.service.generate import WILL_BE_CUT
 from lipsmith.service.handling import file_url
 from lipsmith.service.shots import actors_of
 from lipsmith.service.signing import Permission
@@ -221,7 +222,8 @@ def _finish(here: Context, job: Job, done: dict[str, Any]) -> None:
     job.status, job.progress = "finished", 100
     job.output_key, job.output_bytes = done["key"], here.storage.size(done["key"])
     job.output_name, job.output_type = done["name"], done["type"]
-    job.warnings = list(dict.fromkeys([*job.warnings, *done["warnings"]]))
+    foretold = [warning for warning in job.warnings if not warning.endswith(WILL_BE_CUT)]  # now it is said that it was
+    job.warnings = list(dict.fromkeys([*foretold, *done["warnings"]]))
     job.quality = {
         "judged": "waiting" if here.settings.measure else "off",
         "sync_offset_ms": None,
