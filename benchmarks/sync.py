@@ -2,7 +2,8 @@
 
 Windows of 2 s every second. Offset: the sound is moved by -5 to 5 frames of 40 ms and found again, against the clip's
 own offset over its whole length (real files carry one; what is scored is agreement of a window with its clip). AUC:
-agreement of a window with its own sound at the clip's offset, against agreement with a stretch of another speaker's.
+agreement of a window with its own sound at the clip's offset, against agreement with a stretch of another speaker's
+(log odds of that lag among those around it).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import numpy as np
 
 from benchmarks import clips, table, talker
 from lipsmith.engine.quality import sync
+from lipsmith.engine.quality.sync import Scorer
 from lipsmith.engine.speech import features
 from lipsmith.engine.speech.features import ROWS_PER_SECOND
 
@@ -23,8 +25,8 @@ LEAST_ROWS = 20
 
 def run() -> None:
     scorer, rng = sync.load_scorer(), np.random.default_rng(0)
-    heard = {path: _expected(path, scorer) for path in clips.held_out()}
-    rows = [_clip(path, heard, rng) for path in heard]
+    heard = {path: _heard(path, scorer) for path in clips.held_out()}
+    rows = [_clip(path, heard, scorer, rng) for path in heard]
     matched, mismatched = (np.concatenate([row.pop(name) for row in rows]) for name in ("matched", "mismatched"))  # type: ignore[call-overload]
     total = sum(int(row["windows"]) for row in rows)  # type: ignore[call-overload]
     summary = {
@@ -35,11 +37,11 @@ def run() -> None:
     table.report("sync", rows, summary)
 
 
-def _expected(path: Path, scorer: np.ndarray) -> np.ndarray:
-    return sync.expected(features.extract(talker.voice_of(path), talker.listener()), scorer)
+def _heard(path: Path, scorer: Scorer) -> np.ndarray:
+    return scorer.hear(features.extract(talker.voice_of(path), talker.listener()))
 
 
-def _clip(path: Path, heard: dict[Path, np.ndarray], rng: np.random.Generator) -> dict[str, object]:
+def _clip(path: Path, heard: dict[Path, np.ndarray], scorer: Scorer, rng: np.random.Generator) -> dict[str, object]:
     true = talker.truth(path)
     seen, own = sync.lips(true.displacements), true.seconds - true.offset_seconds
     within, matched, mismatched = [], [], []
@@ -48,12 +50,12 @@ def _clip(path: Path, heard: dict[Path, np.ndarray], rng: np.random.Generator) -
         if rows.sum() < LEAST_ROWS:
             continue
         shift = SHIFTS[number % len(SHIFTS)] * FRAME_SECONDS
-        found = sync.best_offset(heard[path], seen[rows], own[rows] + shift)
+        found = sync.best_offset(heard[path], seen[rows], own[rows] + shift, scorer)
         within.append(abs(found.offset_seconds + shift - true.offset_seconds) <= FRAME_SECONDS + 1e-6)
-        matched.append(_agreement(heard[path], seen[rows], true.seconds[rows]))
+        matched.append(scorer.agreement(heard[path], seen[rows], true.seconds[rows]))
         other = heard[rng.choice([p for p in heard if p != path])]
         elsewhere = rng.uniform(0, len(other) / ROWS_PER_SECOND - WINDOW_SECONDS)
-        mismatched.append(_agreement(other, seen[rows], own[rows] - start + elsewhere))
+        mismatched.append(scorer.agreement(other, seen[rows], own[rows] - start + elsewhere))
     return {
         "clip": path.name,
         "windows": len(within),
@@ -62,10 +64,6 @@ def _clip(path: Path, heard: dict[Path, np.ndarray], rng: np.random.Generator) -
         "matched": matched,
         "mismatched": mismatched,
     }
-
-
-def _agreement(heard: np.ndarray, seen: np.ndarray, seconds: np.ndarray) -> float:
-    return sync.agreement(heard, np.arange(len(heard)) / ROWS_PER_SECOND, seen, seconds)
 
 
 def _area(positive: np.ndarray, negative: np.ndarray) -> float:

@@ -1,8 +1,8 @@
-"""Train the generic motion model, the mouth basis and the sync scorer from folders of talking clips.
+"""Train the generic motion model and the mouth basis from folders of talking clips.
 
     python training/motion.py CLIPS [CLIPS ...] [--held-out FILE] [--development FILE] [--skip FILE]
 
-Writes engine/mouth_basis.npz, engine/speech/motion.npz, engine/quality/sync.npz and docs/motion-card.json. Speakers of
+Writes engine/mouth_basis.npz, engine/speech/motion.npz and docs/motion-card.json. Speakers of
 the held-out list are never read; those of the development list choose the recipe, then join the training. About 15
 minutes on two cores for 10 minutes of clips.
 """
@@ -12,29 +12,27 @@ from __future__ import annotations
 import argparse
 import json
 from dataclasses import dataclass
-from pathlib import Path
 
+import command
 import numpy as np
 import torch
 from footage import Talker, talkers
+from offsets import LEAST_FIT, fits
 from torch import Tensor
 from voices import altered
 
 from lipsmith.config import Settings
 from lipsmith.engine import mouth
-from lipsmith.engine.quality import sync
 from lipsmith.engine.speech import motion
 from lipsmith.engine.speech.audio import Waveform
 from lipsmith.engine.speech.features import ROWS_PER_SECOND, Listener, SpeechFeatures, extract, load_listener
 from lipsmith.weights import WeightStore
 
-ROOT = Path(__file__).parents[1]
-ENGINE = ROOT / "src/lipsmith/engine"
+ENGINE = command.ROOT / "src/lipsmith/engine"
 COEFFICIENTS = 10
 COPIES = 8  # augmented copies of every voice
 BATCH, WINDOW = 32, 150  # rows: 3 s
 LEARNING_RATE, WEIGHT_DECAY, DROPOUT, NOISE = 2e-3, 0.05, 0.5, 0.15
-LEAST_FIT = 0.2  # correlation with the scorer below which a training clip does not fit its sound
 LEAST_SEEN, STILL, SOFT = 60, 1e-3, 0.05  # rows; variances in units of the usual opening
 DEPTH_WEIGHT, CHIN_WEIGHT = 0.5, 0.6  # in the basis: depth is guessed, the chin follows
 
@@ -54,21 +52,18 @@ def main() -> None:
     arguments = _arguments()
     torch.set_num_threads(arguments.threads)
     store = WeightStore(Settings.from_environment().models_folder)
-    held_out, development = _names(arguments.held_out), _names(arguments.development)
-    skipped = _names(arguments.skip) + held_out
-    found = [t for t in talkers(arguments.clips, arguments.cache, store) if not t.name.startswith(tuple(skipped))]
-    training = [t for t in found if not t.name.startswith(tuple(development))]
+    held_out, development = command.names(arguments.held_out), command.names(arguments.development)
+    skipped = command.names(arguments.skip) + held_out
+    found = [t for t in talkers(arguments.clips, arguments.cache, store) if not t.name.startswith(skipped)]
+    training = [t for t in found if not t.name.startswith(development)]
     basis = learn_basis(training)
     listener = load_listener(store, torch.device("cpu"))
     rng = np.random.default_rng(0)
     examples = [prepare(t, listener, rng, basis) for t in training]
     judges = [prepare(t, listener, rng, basis) for t in found if t not in training]
-    scorer = fit_scorer(examples)
-    for example in examples + judges:
-        find_offset(example, scorer)
+    find_offsets(examples, examples + judges)
     learned, judges = ([e for e in some if e.fit >= LEAST_FIT] for some in (examples, judges))
     np.savez(ENGINE / "mouth_basis.npz", components=basis.components)
-    np.savez(ENGINE / "quality/sync.npz", weights=fit_scorer(learned))
     standard = _standard(learned)
     # What the development speakers say of the recipe is measured on nets that have not seen them; they join the rest
     # for the nets that are kept.
@@ -102,22 +97,13 @@ def prepare(talker: Talker, listener: Listener, rng: np.random.Generator, basis:
     return Example(talker, voices, basis.coefficients(talker.displacements))
 
 
-def fit_scorer(examples: list[Example]) -> np.ndarray:
-    """(inputs, outputs) ridge weights from speech to lips for `quality.sync`."""
-    xs, ys = [], []
-    for e in examples:
-        x = sync.context(e.voices[0][0])
-        rows = np.clip(np.round((e.talker.seconds + e.offset) * ROWS_PER_SECOND).astype(int), 0, len(x) - 1)
-        xs.append(x[rows][e.talker.usable])
-        ys.append(sync.lips(e.talker.displacements)[e.talker.usable])
-    return sync.ridge(np.concatenate(xs), np.concatenate(ys))
-
-
-def find_offset(example: Example, scorer: np.ndarray) -> None:
-    heard = sync.expected(example.voices[0][0], scorer)
-    t = example.talker
-    score = sync.best_offset(heard, sync.lips(t.displacements)[t.usable], t.seconds[t.usable])
-    example.offset, example.fit = (score.offset_seconds if score.correlation >= LEAST_FIT else 0.0), score.correlation
+def find_offsets(examples: list[Example], judged: list[Example]) -> None:
+    found = fits(
+        *([e.talker for e in examples], [e.voices[0][0] for e in examples]),
+        *([e.talker for e in judged], [e.voices[0][0] for e in judged]),
+    )
+    for example, fit in zip(judged, found, strict=True):
+        example.offset, example.fit = fit.offset_seconds, fit.correlation
 
 
 def _standard(examples: list[Example]) -> motion.Standard:
@@ -248,24 +234,13 @@ def _card(
         "steps": arguments.steps,
         "nets": len(motion.EARS) * arguments.rounds,
     }
-    (ROOT / "docs/motion-card.json").write_text(json.dumps(card, indent=1) + "\n")
-
-
-def _names(path: Path | None) -> list[str]:
-    lines = path.read_text().splitlines() if path else []
-    return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+    (command.ROOT / "docs/motion-card.json").write_text(json.dumps(card, indent=1) + "\n")
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("clips", nargs="+", type=Path)
-    parser.add_argument("--held-out", type=Path, default=ROOT / "benchmarks/held_out.txt")
-    parser.add_argument("--development", type=Path, default=ROOT / "training/development.txt")
-    parser.add_argument("--skip", type=Path, default=ROOT / "training/skipped.txt")
-    parser.add_argument("--cache", type=Path, default=Path.home() / ".cache/lipsmith-training")
+    parser = command.parser(__doc__)
     parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--rounds", type=int, default=2, help="nets of each kind")
-    parser.add_argument("--threads", type=int, default=2)
     return parser.parse_args()
 
 

@@ -62,7 +62,7 @@ def serve(settings: ServiceSettings, say: Callable[[str], None], *, with_worker:
     say(f"Data folder: {settings.data_folder}")
     if (key := first_key(here)) is not None:
         say(f"API key (shown once, for {FIRST_USER}): {key}")
-    say(f"Page: http://{settings.host}:{settings.port}/")
+    say(f"Page: {settings.public_base_url or f'http://{settings.host}:{settings.port}'}/")
     say(f"Serving http://{settings.host}:{settings.port}/v1 (Ctrl-C stops)")
     here.queue.open()
     worker = _Supervised() if with_worker else None

@@ -153,6 +153,7 @@ def test_every_kind_of_bucket_opens(
     ("wrong", "says"),
     [
         ({"DIRECT_OBJECT_URLS": "on"}, "LIPSMITH_STORE_URL"),
+        ({"DIRECT_OBJECT_URLS": "on", "STORE_URL": "az://box"}, "x-ms-blob-type"),
         ({"STORE_ENDPOINT": "http://127.0.0.1:1"}, "s3://"),
         ({"STORE_URL": "bucket"}, "s3://bucket/prefix"),
         ({"SIGNING_SECRET": "short-secret"}, "32 characters"),

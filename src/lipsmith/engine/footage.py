@@ -32,7 +32,6 @@ from lipsmith.weights import WeightStore
 _LEAST_SHARE = 0.02  # of the frames: shorter faces are passers-by
 _WORTH_LEAVING_OUT = 0.5  # of the frames: an excerpt larger than this is not worth its seeking
 _HEAR_AROUND_SECONDS = 1.0  # more than an offset of sound and lips that is searched for
-_SURE = 4.0  # confidence above which an offset is believed
 
 
 @dataclass(frozen=True)
@@ -210,7 +209,7 @@ def _person(track: FaceTrack, pts: np.ndarray, video: VideoSpec, heard: _Heard |
     share = float(measured.usable.sum()) / len(pts) + 1e-3 * len(track) / len(pts)
     speaks = max(0.0, offset.correlation)
     said = None
-    if heard is not None and offset.confidence >= _SURE:
+    if heard is not None and offset.sure:
         said = heard.path(seconds + offset.offset_seconds)
     return Person(track, measured, offset, said, share * size * (0.4 + 0.6 * central) * (0.5 + 2 * speaks))
 
@@ -290,4 +289,4 @@ def notes(person: Person) -> tuple[str, ...]:
 
 def believed_offset(person: Person, frame_rate: float) -> int | None:
     """Frames by which the source's sound is late, or None where that cannot be told."""
-    return person.offset.frames(frame_rate) if person.offset.confidence >= _SURE else None
+    return person.offset.frames(frame_rate) if person.offset.sure else None

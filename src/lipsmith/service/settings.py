@@ -105,6 +105,11 @@ class ServiceSettings:
                 "LIPSMITH_DIRECT_OBJECT_URLS is on, but files lie in a folder, which has no URLs of its own: "
                 "set LIPSMITH_STORE_URL, or turn it off."
             )
+        if (self.store_url or "").startswith("az://") and self.direct_object_urls:
+            raise RequestError(
+                "LIPSMITH_DIRECT_OBJECT_URLS is on, but Azure takes an upload only with a header of its own "
+                "(x-ms-blob-type), which clients of this API do not send: turn it off."
+            )
         if self.store_endpoint and not (self.store_url or "").startswith("s3://"):
             raise RequestError(
                 "LIPSMITH_STORE_ENDPOINT is the address of an S3 store: LIPSMITH_STORE_URL must be s3://…."
