@@ -74,6 +74,7 @@ def test_check_finds_what_is_not_the_same(
     assert "differs:" in done.stdout
 
 
+@pytest.mark.slow
 def test_a_saved_actor_gives_a_dub(lipsmith: Program, talking_shot: Path, voice: Path, tmp_path: Path) -> None:
     actor = tmp_path / "actor.npz"
     assert lipsmith("train", talking_shot, "-o", actor, "--json").returncode == 0

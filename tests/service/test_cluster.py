@@ -170,6 +170,7 @@ def output_of(api: httpx.Client, job_id: int, folder: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_servers_that_start_at_once_on_a_new_database(cluster: Cluster, server: Server, tmp_path_factory) -> None:  # type: ignore[no-untyped-def]
     new = Server(tmp_path_factory.mktemp("many") / "data", cluster=cluster)
     every = [new.worker(1), new.worker(2)]
