@@ -199,9 +199,8 @@ async def _calls(server: Server, path: str) -> list[float]:
 
     Spoken by hand over kept connections: a client library costs more than the server, on the machine that is measured.
     """
-    ports = server.ports if server.cluster else server.ports[:1]
     request = f"GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nx-api-key: {server.key}\r\n\r\n".encode()
-    idle: dict[int, list[tuple[asyncio.StreamReader, asyncio.StreamWriter]]] = {port: [] for port in ports}
+    idle: dict[int, list[tuple[asyncio.StreamReader, asyncio.StreamWriter]]] = {port: [] for port in server.doors}
 
     async def ask(port: int) -> None:
         reader, writer = idle[port].pop(0) if idle[port] else await asyncio.open_connection("127.0.0.1", port)
@@ -214,10 +213,10 @@ async def _calls(server: Server, path: str) -> list[float]:
     async def call(number: int) -> float:
         due = origin + number / CALLS_PER_SECOND
         await asyncio.sleep(due - time.monotonic())
-        await ask(ports[number % len(ports)])
+        await ask(server.doors[number % len(server.doors)])
         return time.monotonic() - due
 
-    await asyncio.gather(*(ask(port) for port in ports))
+    await asyncio.gather(*(ask(port) for port in server.doors))
     origin = time.monotonic() + 0.1
     return await asyncio.gather(*(call(n) for n in range(CALLS_PER_SECOND * CALLS_SECONDS)))
 

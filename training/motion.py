@@ -2,9 +2,9 @@
 
     python training/motion.py CLIPS [CLIPS ...] [--held-out FILE] [--development FILE] [--skip FILE]
 
-Writes engine/mouth_basis.npz, engine/speech/motion.npz and docs/motion-card.json. Speakers of
-the held-out list are never read; those of the development list choose the recipe, then join the training. About 15
-minutes on two cores for 10 minutes of clips.
+Writes engine/mouth_basis.npz, engine/speech/motion.npz and docs/motion-card.json. Speakers of the held-out list are
+never read; those of the development list choose the recipe, then join the training. About 15 minutes on two cores for
+10 minutes of clips.
 """
 
 from __future__ import annotations
@@ -19,13 +19,12 @@ import torch
 from footage import Talker, talkers
 from offsets import LEAST_FIT, fits
 from torch import Tensor
-from voices import altered
+from voices import heard_in_copies
 
 from lipsmith.config import Settings
 from lipsmith.engine import mouth
 from lipsmith.engine.speech import motion
-from lipsmith.engine.speech.audio import Waveform
-from lipsmith.engine.speech.features import ROWS_PER_SECOND, Listener, SpeechFeatures, extract, load_listener
+from lipsmith.engine.speech.features import ROWS_PER_SECOND, Listener, SpeechFeatures, load_listener
 from lipsmith.weights import WeightStore
 
 ENGINE = command.ROOT / "src/lipsmith/engine"
@@ -90,18 +89,12 @@ def learn_basis(people: list[Talker]) -> mouth.MouthBasis:
 
 
 def prepare(talker: Talker, listener: Listener, rng: np.random.Generator, basis: mouth.MouthBasis) -> Example:
-    voices = [(extract(talker.waveform, listener), 1.0)]
-    for _ in range(COPIES):
-        voice = altered(talker.waveform.samples, rng)
-        voices.append((extract(Waveform(voice.samples), listener), voice.speed))
+    voices = heard_in_copies(talker.waveform, COPIES, listener, rng)
     return Example(talker, voices, basis.coefficients(talker.displacements))
 
 
 def find_offsets(examples: list[Example], judged: list[Example]) -> None:
-    found = fits(
-        *([e.talker for e in examples], [e.voices[0][0] for e in examples]),
-        *([e.talker for e in judged], [e.voices[0][0] for e in judged]),
-    )
+    found = fits(*([(e.talker, e.voices[0][0]) for e in some] for some in (examples, judged)))
     for example, fit in zip(judged, found, strict=True):
         example.offset, example.fit = fit.offset_seconds, fit.correlation
 

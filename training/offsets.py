@@ -14,6 +14,7 @@ from footage import Talker
 from lipsmith.engine import mouth
 from lipsmith.engine.speech.features import ROWS_PER_SECOND, SpeechFeatures
 
+Spoken = tuple[Talker, SpeechFeatures]  # somebody and how he sounds
 LEAST_FIT = 0.2  # correlation below which a training clip does not fit its sound
 _SEARCH_SECONDS, _STEP_SECONDS = 0.6, 0.01
 _SPREAD = (-4, -2, 0, 2, 4)  # rows of context
@@ -29,18 +30,16 @@ class Fit:
     correlation: float  # at that offset, mean of opening and width
 
 
-def fits(
-    people: list[Talker], sounds: list[SpeechFeatures], judged: list[Talker], theirs: list[SpeechFeatures]
-) -> list[Fit]:
+def fits(people: list[Spoken], judged: list[Spoken]) -> list[Fit]:
     """Those of `judged`, with weights learned from `people`."""
     xs, ys = [], []
-    for person, sound in zip(people, sounds, strict=True):
+    for person, sound in people:
         x = _context(sound)
         rows = np.clip(np.round(person.seconds * ROWS_PER_SECOND).astype(int), 0, len(x) - 1)
         xs.append(x[rows][person.usable])
         ys.append(_lips(person)[person.usable])
     weights = _ridge(np.concatenate(xs), np.concatenate(ys))
-    return [_fit(person, _context(sound) @ weights) for person, sound in zip(judged, theirs, strict=True)]
+    return [_fit(person, _context(sound) @ weights) for person, sound in judged]
 
 
 def _lips(person: Talker) -> np.ndarray:

@@ -23,13 +23,12 @@ import torch.nn.functional as F
 from footage import Talker, talkers
 from offsets import LEAST_FIT, fits
 from torch import Tensor
-from voices import altered
+from voices import heard_in_copies
 
 from lipsmith.config import Settings
 from lipsmith.engine.quality import sync
 from lipsmith.engine.quality.sync import SEARCH_ROWS, Scorer, Towers
-from lipsmith.engine.speech.audio import Waveform
-from lipsmith.engine.speech.features import ROWS_PER_SECOND, Listener, SpeechFeatures, extract, load_listener
+from lipsmith.engine.speech.features import ROWS_PER_SECOND, SpeechFeatures, load_listener
 from lipsmith.weights import WeightStore
 
 COPIES = 3  # augmented copies of every voice
@@ -71,7 +70,7 @@ def main() -> None:
     never = command.names(arguments.skip) + command.names(arguments.held_out)
     listener, rng = load_listener(store, torch.device("cpu")), np.random.default_rng(0)
     found = [t for t in talkers(arguments.clips, arguments.cache, store) if not t.name.startswith(never)]
-    examples = [_heard(talker, listener, rng) for talker in found]
+    examples = [Example(t, heard_in_copies(t.waveform, COPIES, listener, rng)) for t in found]
     learned = [e for e in examples if not e.talker.name.startswith(development)]
     judges = [e for e in examples if e.talker.name.startswith(development)]
     learned, judges = _placed(learned, learned), _placed(learned, judges)
@@ -87,20 +86,9 @@ def main() -> None:
     (command.ROOT / "docs/sync-card.json").write_text(json.dumps(card, indent=1) + "\n")
 
 
-def _heard(talker: Talker, listener: Listener, rng: np.random.Generator) -> Example:
-    voices = [(extract(talker.waveform, listener), 1.0)]
-    for _ in range(COPIES):
-        voice = altered(talker.waveform.samples, rng)
-        voices.append((extract(Waveform(voice.samples), listener), voice.speed))
-    return Example(talker, voices)
-
-
 def _placed(people: list[Example], judged: list[Example]) -> list[Example]:
     """With their offsets; those whose sound does not fit are left out."""
-    found = fits(
-        *([e.talker for e in people], [e.voices[0][0] for e in people]),
-        *([e.talker for e in judged], [e.voices[0][0] for e in judged]),
-    )
+    found = fits(*([(e.talker, e.voices[0][0]) for e in some] for some in (people, judged)))
     pairs = zip(judged, found, strict=True)
     return [Example(e.talker, e.voices, fit.offset_seconds) for e, fit in pairs if fit.correlation >= LEAST_FIT]
 

@@ -13,7 +13,8 @@ import av
 import numpy as np
 from scipy.signal import fftconvolve, resample_poly
 
-from lipsmith.engine.speech.audio import SAMPLE_RATE
+from lipsmith.engine.speech.audio import SAMPLE_RATE, Waveform
+from lipsmith.engine.speech.features import Listener, SpeechFeatures, extract
 
 _TEMPI = (0.85, 0.92, 1.0, 1.0, 1.08, 1.18)  # faster speech with the same voice
 _THROATS = (0.84, 0.9, 0.95, 1.0, 1.05, 1.12, 1.2)  # pitch and formants together: a smaller or larger speaker
@@ -33,6 +34,17 @@ class Voice:
 
     samples: np.ndarray  # (N,) float32 mono at SAMPLE_RATE
     speed: float  # a moment t of the original is heard at t / speed
+
+
+def heard_in_copies(
+    waveform: Waveform, copies: int, listener: Listener, rng: np.random.Generator
+) -> list[tuple[SpeechFeatures, float]]:
+    """The voice itself, then altered copies of it: features, and the speed they were made at."""
+    heard = [(extract(waveform, listener), 1.0)]
+    for _ in range(copies):
+        voice = altered(waveform.samples, rng)
+        heard.append((extract(Waveform(voice.samples), listener), voice.speed))
+    return heard
 
 
 def altered(samples: np.ndarray, rng: np.random.Generator) -> Voice:

@@ -82,6 +82,11 @@ class Server:
         return self.ports[0]
 
     @property
+    def doors(self) -> list[int]:
+        """The ports that answer."""
+        return self.ports if self.cluster else self.ports[:1]
+
+    @property
     def base(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
@@ -161,9 +166,8 @@ class Server:
         return done.stdout if done.returncode == 0 else done.stdout + done.stderr
 
     def caller(self, key: str | None = None) -> httpx.Client:
-        doors = self.ports if self.cluster else self.ports[:1]
         headers = {"x-api-key": key or self.key}
-        return httpx.Client(base_url=self.base, headers=headers, timeout=30, transport=_InTurn(doors))
+        return httpx.Client(base_url=self.base, headers=headers, timeout=30, transport=_InTurn(self.doors))
 
     @contextlib.contextmanager
     def database(self) -> Iterator[Engine]:

@@ -11,8 +11,6 @@ from sqlalchemy import text
 from tests.service.cluster import Cluster
 from tests.service.conftest import Material, Ready, Server, await_job, await_shot, bring, generate
 
-DOWNLOADS = ("/v1/renders/{}/download", "download_url")
-
 
 @pytest.fixture(scope="module", autouse=True)
 def several(backend: Cluster | None) -> Cluster:
@@ -88,8 +86,7 @@ def test_shots_takes_and_keys_move_and_numbers_go_on(
 
 
 def content(api: httpx.Client, job_id: int) -> bytes:
-    path, url = DOWNLOADS
-    return httpx.get(api.get(path.format(job_id)).json()["data"][url]).content
+    return httpx.get(api.get(f"/v1/renders/{job_id}/download").json()["data"]["download_url"]).content
 
 
 def test_what_is_no_data_folder_is_named(several: Cluster, tmp_path: Path) -> None:
