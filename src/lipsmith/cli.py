@@ -182,6 +182,12 @@ def dub(
         list[str] | None,
         typer.Option("--range", metavar="START-END", help="Dub only there, in seconds or HH:MM:SS:FF; repeatable."),
     ] = None,
+    at: Annotated[
+        str | None,
+        typer.Option(
+            metavar="START", help="VOICE begins there, in seconds or HH:MM:SS:FF; around it the source stays as it is."
+        ),
+    ] = None,
     script: Annotated[
         Path | None,
         typer.Option(metavar="TEXT", readable=False, help="What VOICE says, in English: times p, b and m exactly."),
@@ -214,6 +220,7 @@ def dub(
     options = engine.DubOptions(
         voices=_with_script(tuple(engine.VoiceFor(path, number) for path, number in wanted), script),
         ranges=tuple(ranges or ()),
+        at=at,
         strength=strength,
         maintain_expression=maintain_expression,
         language=_language_tag(language),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -115,6 +116,46 @@ def test_a_dub_is_the_same_file_and_the_mouth_has_changed(
     before, after = (measure(track_faces(probe(path), store=store)[0]).gap() for path in (shot, out))
     assert abs(np.corrcoef(before, after)[0, 1]) < 0.6
     assert after[-60:].max() < 0.03  # the voice ends after 4.5 s: he rests
+
+
+def test_a_line_in_the_middle_leaves_what_is_around_it(
+    shot: Path, voice: Path, store: WeightStore, tmp_path: Path, actor_file: Path, seen: footage.Footage
+) -> None:
+    out = tmp_path / "line.mp4"
+    options = DubOptions((VoiceFor(voice),), at="00:00:03:00")
+    result = story.dub(shot, out, options, store=store, model=actor_file, seen=seen)
+    lasts = decode.sample_count(voice, None, 16_000) / 16_000
+    assert result.frames_dubbed == pytest.approx((lasts + 8 / 25) * 25, abs=2)
+    assert not any("ends" in warning for warning in result.warnings)
+    assert [d for d in conformance.compare(shot, out) if not d.explained] == []
+    assert result.details["sound_packets_copied"] > 0.3 * len(sounds(shot))
+    same = [one == other for one, other in zip(sounds(shot), sounds(out), strict=True)]
+    assert all(same[: round(1.9 / 10 * len(same))]) and not all(same[len(same) // 3 : len(same) // 2])
+    before, after = (measure(track_faces(probe(path), store=store)[0]) for path in (shot, out))
+    edges = [0, 70, 200, 250]  # frames: as it was, the line, as it was
+    moved = [float(np.abs(before.gap()[a:b] - after.gap()[a:b]).mean()) for a, b in zip(edges, edges[1:], strict=False)]
+    assert moved[0] < 0.005 and moved[2] < 0.005 and moved[1] > 0.01
+
+
+def sounds(path: Path) -> list[bytes]:
+    with av.open(str(path)) as container:
+        return [bytes(packet) for packet in container.demux(audio=0) if packet.size]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"at": "99"}, "not within the video"),
+        ({"at": "1", "start_frame": 10}, "neither with a first frame"),
+        ({"at": "1", "loop_video": True}, "looped video"),
+        ({"at": "soon"}, "neither seconds nor SMPTE"),
+    ],
+)
+def test_a_moment_that_cannot_be_is_refused(
+    options: dict[str, object], message: str, shot: Path, voice: Path, store: WeightStore, tmp_path: Path
+) -> None:
+    with pytest.raises((BadRange, RequestError), match=message):
+        story.dub(shot, tmp_path / "x.mp4", DubOptions((VoiceFor(voice),), **options), store=store)  # type: ignore[arg-type]
 
 
 def test_silence_rests_the_mouth_with_a_warning(clips: Path, store: WeightStore, tmp_path: Path) -> None:

@@ -35,8 +35,11 @@ from lipsmith.engine.media.ahead import ahead
 from lipsmith.engine.media.clock import Span
 from lipsmith.engine.media.coded import CodedFiles
 from lipsmith.engine.media.frame import Frame
+from lipsmith.engine.media.newtrack import NewTrack
 from lipsmith.engine.media.place import require_place
+from lipsmith.engine.media.probe import probe, require_video
 from lipsmith.engine.media.soundtrack import Voice
+from lipsmith.engine.media.spec import VideoSpec
 from lipsmith.engine.media.splice import PART_FRAMES, SplicePlan, Whole
 from lipsmith.engine.mouth import MouthBasis, MouthPath
 from lipsmith.engine.progress import Progress, silent
@@ -44,7 +47,7 @@ from lipsmith.engine.render import target as targets
 from lipsmith.engine.render.painter import Painter
 from lipsmith.engine.render.performance import Part, Performance, Tally
 from lipsmith.engine.render.retrieval import Wanted, retrieve
-from lipsmith.engine.render.schedule import Run, runs
+from lipsmith.engine.render.schedule import BLEND_FRAMES, Run, runs
 from lipsmith.engine.speech import audio, features, motion
 from lipsmith.engine.speech import script as scripts
 from lipsmith.errors import RequestError
@@ -72,6 +75,9 @@ class DubOptions:
     voices: tuple[VoiceFor, ...]
     ranges: tuple[str, ...] = ()  # "START-END" in seconds or SMPTE; empty: everywhere
     start_frame: int = 0  # the first to be dubbed; voices begin with it, before it the source is seen and heard
+    at: str | None = (
+        None  # when the voices begin, as a range is told; before and after them the source is seen and heard
+    )
     loop_video: bool = False  # the picture starts anew while a voice lasts
     soundtrack: Path | None = None  # what is heard; None: the voices
     strength: float = 1.0  # of articulation, 0 (still) to 2
@@ -124,6 +130,9 @@ def rehearsed(
         where = torch_device(options.device)
         nets = Nets(store, where)
         voices = [(voice, audio.load(voice.path)) for voice in options.voices]  # unreadable ones fail before the work
+        if options.at is not None:
+            video = seen.video if seen is not None else require_video(probe(shot))
+            options = _placed(options, video, max(waveform.seconds for _, waveform in voices))
         if seen is None:
             with watch.stage("prepare"):
                 near = _near(options, known=model is not None)
@@ -246,7 +255,7 @@ class Stage:
                 pictures,
                 [Voice(path, start_seconds=starts) for path in heard],
                 splice=self.splice,
-                sound=mux.NewTrack(
+                sound=NewTrack(
                     options.language, options.keep_original_audio, own_before=starts > 0, own_after=_is_ranged(options)
                 ),
                 progress=lambda _stage, done, total: self.progress("render", done, total),
@@ -264,7 +273,9 @@ class Stage:
             frames_retried=tally.retried,
             frames_softened=tally.softened,
             actors=tuple(role.person.actor for role in self.cast),
-            warnings=_warnings(self.shown, self.cast, tally.dubbed, self.start_seconds),
+            warnings=_warnings(
+                self.shown, self.cast, tally.dubbed, self.start_seconds, laid_inside=self.options.at is not None
+            ),
             differences=report.differences,
             stage_seconds=self.watch.seconds,
             details={
@@ -272,6 +283,7 @@ class Stage:
                 "encoder_settings": report.settings,
                 "frames_encoded": report.frames_encoded,
                 "why_all_encoded": report.why_all_encoded,
+                "sound_packets_copied": report.sound_packets_copied,
                 "cuts": list(self.seen.cuts),
                 "av_offset_frames": footages.believed_offset(self.cast[0].person, float(video.frame_rate)),
                 "frames_beyond_tolerance": tally.poor,
@@ -289,8 +301,23 @@ def _near(options: DubOptions, *, known: bool) -> footages.Near | None:
     return footages.Near(options.ranges, _SEE_FROM_SECONDS if known else _LEARN_FROM_SECONDS)
 
 
+def _placed(options: DubOptions, video: VideoSpec, voice_seconds: float) -> DubOptions:
+    """With the range that voices laid in the middle of a shot are seen in. Raises RequestError, BadRange."""
+    assert options.at is not None
+    if options.start_frame or options.loop_video:
+        raise RequestError("A moment for the voices goes neither with a first frame nor with a looped video.")
+    at = clock.parse_moment(options.at, video)
+    if _is_ranged(options):
+        return options
+    margin = BLEND_FRAMES / float(video.frame_rate)  # the picture goes over to the dub and back beside the voice
+    end = min(at + voice_seconds + margin, video.duration_seconds_from_content)
+    return replace(options, ranges=(f"{max(at - margin, 0):.6f}-{end:.6f}",))
+
+
 def _start_seconds(options: DubOptions, seen: Footage) -> float:
     """Raises RequestError."""
+    if options.at is not None:
+        return clock.parse_moment(options.at, seen.video)
     if not 0 <= options.start_frame < len(seen.pts):
         raise RequestError(f"The dub begins with frame {options.start_frame}; the shot has {len(seen.pts)} frames.")
     if options.start_frame and _is_ranged(options):
@@ -418,6 +445,8 @@ def _warnings(
     cast: tuple[Role, ...],
     dubbed: set[int],
     start_seconds: float,
+    *,
+    laid_inside: bool,
 ) -> tuple[str, ...]:
     told = list(seen.spec.warnings)
     length = seen.video.duration_seconds_from_content - start_seconds
@@ -428,7 +457,7 @@ def _warnings(
             told.append(f"{voice.path.name} holds no speech: the mouth rests.")
         elif waveform.seconds > length + _LENGTH_TOLERANCE_SECONDS:
             told.append(f"{voice.path.name} is {waveform.seconds - length:.1f} s longer than the video and was cut.")
-        elif waveform.seconds < length - _LENGTH_TOLERANCE_SECONDS:
+        elif not laid_inside and waveform.seconds < length - _LENGTH_TOLERANCE_SECONDS:
             told.append(
                 f"{voice.path.name} ends {length - waveform.seconds:.1f} s before the video; the mouth rests then."
             )

@@ -15,7 +15,8 @@ from tests import synthetic
 
 from lipsmith.engine.media import decode
 from lipsmith.engine.media.frame import Frame
-from lipsmith.engine.media.mux import NewTrack, rewrite
+from lipsmith.engine.media.mux import rewrite
+from lipsmith.engine.media.newtrack import NewTrack
 from lipsmith.engine.media.probe import probe, require_video
 from lipsmith.engine.media.soundtrack import Voice
 from lipsmith.engine.media.spec import MediaSpec

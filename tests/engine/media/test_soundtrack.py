@@ -12,7 +12,8 @@ from tests import synthetic
 from tests.synthetic import SAMPLE_RATE, Look, Track, movie
 
 from lipsmith.engine.media import decode, dialogue
-from lipsmith.engine.media.mux import NewTrack, rewrite
+from lipsmith.engine.media.mux import rewrite
+from lipsmith.engine.media.newtrack import NewTrack
 from lipsmith.engine.media.probe import probe, require_video
 from lipsmith.engine.media.soundtrack import Voice
 from lipsmith.engine.quality.conformance import compare

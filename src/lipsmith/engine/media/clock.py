@@ -95,6 +95,14 @@ def parse_range(text: str, spec: VideoSpec) -> Span:
     return Span(start, min(end, duration))
 
 
+def parse_moment(text: str, spec: VideoSpec) -> float:
+    """A moment of the video, told in seconds or SMPTE as in a range: seconds from the first frame. Raises BadRange."""
+    seconds = _smpte(text.strip(), spec) if ":" in text else _decimal(text)
+    if not 0 <= seconds < spec.duration_seconds_from_content:
+        raise BadRange(f"'{text}' is not within the video, which lasts {spec.duration_seconds_from_content:.3f} s.")
+    return seconds
+
+
 def parse_ranges(texts: Sequence[str], spec: VideoSpec) -> tuple[Span, ...]:
     """Several ranges in the order of time. Raises BadRange, also where two overlap; touching is allowed."""
     spans = sorted((parse_range(text, spec) for text in texts), key=lambda span: span.start_seconds)

@@ -175,6 +175,11 @@ def _lands_before(spec: MediaSpec, video: VideoSpec, index: PacketIndex, opening
         return packet.pts is not None and packet.pts <= index.pts[opening]
 
 
+def sample_count(path: Path, stream_index: int | None, sample_rate: int) -> int:
+    """How long a file's sound is, in samples at this rate. Raises what `audio` raises."""
+    return sum(block.shape[1] for block in audio(path, stream_index, sample_rate))
+
+
 def channel_count(path: Path, stream_index: int | None) -> int:
     """Of a sound stream (None: the first). Raises NoAudioStream, BrokenMedia and the errors of `open_input`."""
     with open_input(path) as container:

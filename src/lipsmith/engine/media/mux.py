@@ -14,22 +14,25 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.audio.stream import AudioStream
 from av.container import InputContainer, OutputContainer
 from av.stream import Disposition, Stream
 
-from lipsmith.engine.media import clock, decode, dialogue, gops, graft
+from lipsmith.engine.media import clock, gops, graft
 from lipsmith.engine.media import splice as splices
 from lipsmith.engine.media.ahead import ahead
 from lipsmith.engine.media.coded import Coded, CodedFiles, save
 from lipsmith.engine.media.encode import RunEncoders, VideoEncoder, plan_video
 from lipsmith.engine.media.frame import Frame
 from lipsmith.engine.media.graft import SplicedVideo
+from lipsmith.engine.media.newtrack import LaidTrack, NewTrack, Sound
+from lipsmith.engine.media.paced import Paced
 from lipsmith.engine.media.place import appearing_whole, close_quietly, require_place, writing
 from lipsmith.engine.media.priority import keeping_priority
 from lipsmith.engine.media.probe import codec_name, first_picture, open_input, require_video, video_stream
 from lipsmith.engine.media.probe import packets as demuxed
 from lipsmith.engine.media.recode import Recoder
-from lipsmith.engine.media.soundtrack import Bed, SoundEncoder, SoundPlan, Voice, is_refused, mix, plan_sound
+from lipsmith.engine.media.soundtrack import Voice, is_refused, plan_sound
 from lipsmith.engine.media.spec import MediaSpec, VideoSpec
 from lipsmith.engine.media.splice import PART_FRAMES, NotSpliceable, SplicePlan, Whole
 from lipsmith.engine.progress import Progress, silent
@@ -76,17 +79,8 @@ _COVER_KINDS = {"mjpeg": "image/jpeg", "png": "image/png"}
 _IN_MXF = {"pcm_s16le", "pcm_s24le"}
 _LARGEST_TIMESCALE = 2**31 - 1
 _PROGRESS_EVERY = 10  # frames
+_IN_ITS_PLACE = NewTrack()
 _CODED_AHEAD = 64  # encoded pictures that wait to be written
-
-
-@dataclass(frozen=True)
-class NewTrack:
-    """How the new soundtrack stands beside the source's."""
-
-    language: str | None = None  # its tag, ISO 639-2 ("fra"); None: as the track it replaces
-    keeps_original: bool = False  # it comes before the source's tracks, all of which stay
-    own_before: bool = False  # until the first voice begins the source's own sound is heard, not silence
-    own_after: bool = False  # and where no voice sounds later
 
 
 @dataclass(frozen=True)
@@ -99,6 +93,7 @@ class RewriteReport:
     frames: int
     frames_encoded: int  # the others were copied as packets
     why_all_encoded: str  # a sentence, "" where some were copied
+    sound_packets_copied: int  # of the replaced track, into the new one
     differences: tuple[str, ...]  # sentences on what could not be kept
 
 
@@ -109,7 +104,7 @@ def rewrite(
     voices: Sequence[Voice] | None,
     *,
     splice: SplicePlan | Whole | None = None,
-    sound: NewTrack = NewTrack(),
+    sound: NewTrack = _IN_ITS_PLACE,
     progress: Progress = silent,
     threads: int = 2,
 ) -> RewriteReport:
@@ -143,7 +138,10 @@ def _write(
     video = require_video(source)
     picture = first_picture(source.path, video.stream_index)
     plan = plan_video(video, muxer, picture)
-    sound = None if voices is None else plan_sound(source.audio[0] if source.audio else None, muxer)
+    heard = None
+    if voices is not None:
+        planned = plan_sound(source.audio[0] if source.audio else None, muxer)
+        heard = Sound(source, video, tuple(voices), planned, wish)
     with open_input(source.path) as template, contextlib.ExitStack() as stack:
         with writing(part):
             output = av.open(str(part), "w", format=muxer, container_options=_muxer_options(source, template, muxer))
@@ -151,7 +149,7 @@ def _write(
         stack.push(lambda kind, _error, _trace: close_quietly(output) if kind else None)
         copier = _Copier(template, output)
         pictures: VideoEncoder | SplicedVideo | None = None
-        track: SoundEncoder | None = None
+        track: LaidTrack | None = None
         start_seconds = 0.0 if muxer == "avi" else clock.seconds_of_pts(video.start_pts, video.time_base)
         for stream in template.streams:
             if stream.index == video.stream_index:
@@ -161,21 +159,22 @@ def _write(
                 else:
                     pictures = VideoEncoder(output, plan, video, original, picture, threads=threads)
                 _take_tags(stream, pictures.stream, video.codec_tag if _same_family(source, muxer) else "")
-            elif sound is not None and source.audio and stream.index == source.audio[0].stream_index:
-                track = SoundEncoder(output, sound, start_seconds)
+            elif heard is not None and source.audio and stream.index == source.audio[0].stream_index:
+                assert isinstance(stream, AudioStream) and heard is not None
+                track = heard.lay(output, stream, start_seconds, may_splice=_same_family(source, muxer))
                 _name_track(track.stream, stream, wish)
                 if wish.keeps_original:
                     copier.add(stream, beside_new=True)
             else:
-                copier.add(stream, beside_new=sound is not None and wish.keeps_original)
+                copier.add(stream, beside_new=heard is not None and wish.keeps_original)
         assert pictures is not None
-        if sound is not None and track is None:
-            track = SoundEncoder(output, sound, start_seconds)
+        if heard is not None and track is None:
+            track = heard.lay(output, None, start_seconds, may_splice=False)
             _name_track(track.stream, None, wish)
         _take_file_tags(template, output)
-        blocks = _blocks(source, video, voices, sound, wish)
         with writing(part), keeping_priority():
             output.start_encoding()
+        beside = (Paced(iter(()) if track is None else track.packets), Paced(copier.packets()))
         count = 0
         if isinstance(pictures, SplicedVideo):
             assert isinstance(splice, SplicePlan)
@@ -188,18 +187,18 @@ def _write(
             now = clock.seconds_of_pts(packet.dts or 0, packet.time_base)
             _mux(output, [packet], part)
             count += 1
-            _feed(output, track, blocks, now, part)
-            _mux(output, copier.until(now), part)
+            for others in beside:
+                _mux(output, others.until(now), part)
             if count % _PROGRESS_EVERY == 0:
                 progress("write", count, video.frame_count_from_content)
-        _feed(output, track, blocks, None, part)
-        _mux(output, copier.until(None), part)
+        for others in beside:
+            _mux(output, others.until(None), part)
         with writing(part):
             output.close()
     progress("write", count, count)
     told = (
         *plan.differences,
-        *(sound.differences if sound else ()),
+        *(heard.plan.differences if heard else ()),
         *copier.differences,
         *_container_differences(source, muxer),
     )
@@ -207,7 +206,8 @@ def _write(
         told = (*told, f"{missing} of the source's pictures cannot be decoded and are left out.")
     encoded = splice.frames_encoded if isinstance(splice, SplicePlan) else count
     reason = splice.reason if isinstance(splice, Whole) else ""
-    return RewriteReport(plan.codec, plan.encoder, plan.settings, count, encoded, reason, told)
+    copied = 0 if track is None else track.packets_copied
+    return RewriteReport(plan.codec, plan.encoder, plan.settings, count, encoded, reason, copied, told)
 
 
 def encode_part(
@@ -276,8 +276,7 @@ class _Copier:
         self._source = source
         self._output = output
         self._targets: dict[int, Stream] = {}
-        self._packets: Iterator[av.Packet] | None = None
-        self._waiting: av.Packet | None = None
+        self._packets: Iterator[av.Packet] = iter(())
         self.differences: list[str] = []
 
     def add(self, stream: Stream, *, beside_new: bool = False) -> None:
@@ -313,23 +312,15 @@ class _Copier:
         attached = self._output.add_attachment(name, kind, b"" if cover is None else bytes(cover))
         attached.metadata.update(_kept_tags(tags))
 
-    def until(self, seconds: float | None) -> Iterator[av.Packet]:
-        """Packets up to this time on the container's clock, or all that are left."""
+    def packets(self) -> Iterator[av.Packet]:
         if not self._targets:
             return
-        if self._packets is None:
-            self._packets = demuxed(self._source, *(self._source.streams[index] for index in self._targets))
-        while (packet := self._waiting or self._next()) is not None:
-            stamp = packet.dts if packet.dts is not None else packet.pts
-            if seconds is not None and stamp is not None and stamp * packet.time_base > seconds:
-                self._waiting = packet
-                return
-            self._waiting = None
+        self._packets = demuxed(self._source, *(self._source.streams[index] for index in self._targets))
+        while (packet := self._next()) is not None:
             packet.stream = self._targets[packet.stream_index]
             yield packet
 
     def _next(self) -> av.Packet | None:
-        assert self._packets is not None
         try:
             return next((packet for packet in self._packets if packet.size or packet.dts is not None), None)
         except av.FFmpegError as error:
@@ -360,39 +351,6 @@ def _mux(output: OutputContainer, packets: Iterable[av.Packet], path: Path) -> N
     for packet in packets:
         with writing(path):
             output.mux_one(packet)
-
-
-def _feed(
-    output: OutputContainer, track: SoundEncoder | None, blocks: Iterator[np.ndarray], seconds: float | None, path: Path
-) -> None:
-    """Sound up to this time on the container's clock, or all that is left and the encoder's last packets."""
-    if track is None:
-        return
-    while seconds is None or track.end_seconds <= seconds:
-        block = next(blocks, None)
-        if block is None:
-            break
-        _mux(output, track.encode(block), path)
-    if seconds is None:
-        _mux(output, track.encode(None), path)
-
-
-def _blocks(
-    source: MediaSpec, video: VideoSpec, voices: Sequence[Voice] | None, plan: SoundPlan | None, wish: NewTrack
-) -> Iterator[np.ndarray]:
-    if voices is None or plan is None:
-        return iter(())
-    total = clock.sample_of_seconds(video.duration_seconds_from_content, plan.sample_rate)
-    if not source.audio:
-        return mix(voices, plan, total, dialogue.everywhere(plan.layout))
-    index = source.audio[0].stream_index
-    placement = dialogue.place(source.path, index, plan.layout)
-    bed = None
-    if wish.own_before or wish.own_after or placement.keeps_any:
-        origin = clock.seconds_of_pts(video.start_pts, video.time_base)
-        own = decode.audio(source.path, index, plan.sample_rate, plan.layout, origin_seconds=origin)
-        bed = Bed(own, wish.own_before, wish.own_after)
-    return mix(voices, plan, total, placement, bed)
 
 
 def _muxer_options(source: MediaSpec, template: InputContainer, muxer: str) -> dict[str, str]:

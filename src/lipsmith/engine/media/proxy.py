@@ -21,6 +21,7 @@ from av.video.stream import VideoStream
 
 from lipsmith.engine.media import clock, decode
 from lipsmith.engine.media.frame import Frame
+from lipsmith.engine.media.paced import Paced
 from lipsmith.engine.media.place import appearing_whole, require_place, writing
 from lipsmith.engine.media.probe import first_picture, probe, require_video
 from lipsmith.engine.media.soundtrack import SoundEncoder, SoundPlan
@@ -83,24 +84,16 @@ def _write(
     picture = first_picture(spec.path, video.stream_index)
     stream = _video_stream(output, video, picture, size, threads)
     start = clock.seconds_of_pts(video.start_pts, video.time_base)
-    track = SoundEncoder(output, _SOUND, start) if spec.audio else None
-    blocks = _sound(spec, start)
+    sound = Paced(SoundEncoder(output, _SOUND, start).packets(_sound(spec, start)) if spec.audio else iter(()))
     count = 0
     for frame in _progressive(decode.frames(spec, threads=threads), video):
         count += 1
         output.mux(stream.encode(_small(frame, video, size)))
-        while track is not None and track.end_seconds <= frame.seconds:
-            block = next(blocks, None)
-            if block is None:
-                break
-            output.mux(list(track.encode(block)))
+        output.mux(list(sound.until(frame.seconds)))
         if count % _PROGRESS_EVERY == 0:
             progress("proxy", count, video.frame_count_from_content)
     output.mux(stream.encode(None))
-    if track is not None:
-        for block in blocks:
-            output.mux(list(track.encode(block)))
-        output.mux(list(track.encode(None)))
+    output.mux(list(sound.until(None)))
     progress("proxy", count, count)
     return count
 

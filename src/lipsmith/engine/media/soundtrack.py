@@ -7,13 +7,14 @@ pictures. Memory holds one block per voice.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
+from av.audio.codeccontext import AudioCodecContext
 from av.audio.stream import AudioStream
 from av.container import OutputContainer
 
@@ -93,9 +94,9 @@ def mix(
     channels that `placement` leaves to the source the bed is heard throughout. Raises what `decode.audio` raises.
     """
     channels = av.AudioLayout(plan.layout).nb_channels
-    readers = [_Reader(_placed(voice, plan, placement), channels) for voice in voices]
+    readers = [Reader(_placed(voice, plan, placement), channels) for voice in voices]
     starts = [clock.sample_of_seconds(voice.start_seconds, plan.sample_rate) for voice in voices]
-    under = _Reader(bed.blocks, channels) if bed is not None else None
+    under = Reader(bed.blocks, channels) if bed is not None else None
     first = min(starts, default=0)
     kept = np.array(placement.keeps_source, np.float32)[:, None]
     done = 0
@@ -130,16 +131,16 @@ class SoundEncoder:
         self._drop_before: int | None = None
         stream = _add_stream(output, plan)
         if output.format.name not in _DELAY_IS_STORED:
-            self._drop_encoder_delay(stream)
+            self._dropencoder_delay(stream)
         self.stream = stream
 
-    @property
-    def end_seconds(self) -> float:
-        """How far sound has been encoded, on the container's clock."""
-        return clock.seconds_of_sample(self._position, self._plan.sample_rate)
+    def packets(self, blocks: Iterable[np.ndarray]) -> Iterator[av.Packet]:
+        """Packets of all the blocks, (channels, n) each."""
+        for block in blocks:
+            yield from self._encode(block)
+        yield from self._encode(None)
 
-    def encode(self, block: np.ndarray | None) -> Iterator[av.Packet]:
-        """Packets of the next block (channels, n), or with None the last ones."""
+    def _encode(self, block: np.ndarray | None) -> Iterator[av.Packet]:
         if block is not None and self._lead_samples:
             block = np.pad(block, ((0, 0), (self._lead_samples, 0)))
             self._lead_samples = 0
@@ -147,12 +148,12 @@ class SoundEncoder:
             if self._drop_before is None or packet.pts is None or packet.pts >= self._drop_before:
                 yield packet
 
-    def _drop_encoder_delay(self, stream: AudioStream) -> None:
+    def _dropencoder_delay(self, stream: AudioStream) -> None:
         """Where the container cannot say "skip the encoder's delay", leave out the packets that hold it.
 
         The sound starts earlier by so much silence that a packet begins with sample 0; packets before it are dropped.
         """
-        delay, frame_size = _encoder_delay(self._plan)
+        delay, frame_size = encoder_delay(self._plan)
         if delay and frame_size:
             self._lead_samples = -delay % frame_size
             self._position -= self._lead_samples
@@ -197,7 +198,22 @@ def _can_write(plan: SoundPlan, container: str) -> bool:
     return True
 
 
-def _encoder_delay(plan: SoundPlan) -> tuple[int, int]:
+def codec_of(plan: SoundPlan) -> str:
+    """FFmpeg's name of the codec."""
+    return av.Codec(plan.encoder, "w").canonical_name
+
+
+def open_encoder(plan: SoundPlan) -> AudioCodecContext:
+    """An encoder that belongs to no file."""
+    context = av.CodecContext.create(plan.encoder, "w")
+    assert isinstance(context, AudioCodecContext)
+    context.sample_rate, context.layout, context.bit_rate = plan.sample_rate, plan.layout, plan.bit_rate
+    context.format = (context.codec.audio_formats or [av.AudioFormat("fltp")])[0]
+    context.time_base = Fraction(1, plan.sample_rate)
+    return context
+
+
+def encoder_delay(plan: SoundPlan) -> tuple[int, int]:
     """(delay, packet length) of this encoder in samples, seen on a second of silence."""
     with av.open(io.BytesIO(), "w", format="matroska") as trial:
         stream = _add_stream(trial, plan)
@@ -235,7 +251,7 @@ def _sound_differences(replaced: AudioSpec, wished: SoundPlan, plan: SoundPlan) 
     return tuple(told)
 
 
-class _Reader:
+class Reader:
     """Any number of samples at a time out of blocks of any size; silence after the last."""
 
     def __init__(self, blocks: Iterator[np.ndarray], channels: int) -> None:
