@@ -11,4 +11,4 @@ ALL = ("motion", "languages", "sync", "render", "dub", "speed", "media", "fideli
 
 for name in sys.argv[1:] or ALL:
     import_module(f"benchmarks.{name}").run()
-table.write_page(ALL)
+table.write_page((*ALL, "cluster"))

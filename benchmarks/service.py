@@ -53,15 +53,15 @@ def run() -> None:
                 rows = [*_upload(server, api), *_latency(server, api), *_lists(server, api), *_drain(server, api)]
         finally:
             server.stop()
-    rows += on_cluster()
-    table.report("service", rows, {str(row["what"]): row["measured"] for row in rows})
+    _report("service", rows)
+    on_cluster()
 
 
-def on_cluster() -> list[dict[str, object]]:
-    """The rows of several machines, or none where their parts cannot run."""
+def on_cluster() -> None:
+    """The table of several machines; none where their parts cannot run."""
     if (reason := clusters.why_not()) is not None:
         print(f"no cluster: {reason}")
-        return []
+        return
     with tempfile.TemporaryDirectory() as folder, clusters.started() as cluster:
         server = Server(Path(folder) / "data", {**ONE_THREAD, **SHIPPED}, cluster)
         server.start()
@@ -75,7 +75,11 @@ def on_cluster() -> list[dict[str, object]]:
                 rows += [*_take_overs(server, api), *_latency(server, api)]
         finally:
             server.stop()
-    return [{**row, "what": f"cluster: {row['what']}"} for row in rows]
+    _report("cluster", rows)
+
+
+def _report(name: str, rows: list[dict[str, object]]) -> None:
+    table.report(name, rows, {str(row["what"]): row["measured"] for row in rows})
 
 
 def _two_workers(server: Server, api: httpx.Client) -> Iterator[dict[str, object]]:
