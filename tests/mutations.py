@@ -20,6 +20,7 @@ import numpy as np
 from tests import matrix
 
 from lipsmith.engine.media import decode, mux, splice
+from lipsmith.engine.media.newtrack import NewTrack
 from lipsmith.engine.media.probe import probe, require_video
 from lipsmith.engine.media.soundtrack import Voice
 from lipsmith.engine.quality.files import check_files
@@ -110,7 +111,8 @@ def outcome(path: Path, voice: Voice) -> str:
         stamps = np.array([frame.pts for frame in decode.frames(spec)])
         plan = mux.plan_splice(spec, out, stamps, np.arange(min(2, len(stamps))))
         excerpt = plan.excerpt if isinstance(plan, splice.SplicePlan) else None
-        report = mux.rewrite(spec, out, decode.frames(spec, excerpt), [voice], splice=plan)
+        around = NewTrack(own_before=True, own_after=True)
+        report = mux.rewrite(spec, out, decode.frames(spec, excerpt), [voice], splice=plan, sound=around)
     except LipsmithError as error:
         left = [other.name for other in path.parent.iterdir() if other.name.startswith(".")]
         known = isinstance(error, InputError) and str(error).strip() and not left and not out.exists()
@@ -164,7 +166,7 @@ def _run(folder: Path, first: int, count: int) -> Iterator[tuple[str, str | None
     """(file, None) before each and (file, outcome) behind it."""
     sources = sorted(path for path in folder.iterdir() if path.is_file())
     work = Path(tempfile.mkdtemp(dir=folder))
-    voice = Voice(matrix.synthetic.wav(work / "voice.wav", matrix.synthetic.tone(0.5)))
+    voice = Voice(matrix.synthetic.wav(work / "voice.wav", matrix.synthetic.tone(0.5)), start_seconds=1.5)
     for number in range(first, first + count):
         path = mutant(sources, number, work)
         yield path.name, None

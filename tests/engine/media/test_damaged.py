@@ -11,6 +11,7 @@ from tests import matrix, mutations
 from tests.synthetic import Look, Track, movie
 
 from lipsmith.engine.media import decode, mux
+from lipsmith.engine.media.newtrack import NewTrack
 from lipsmith.engine.media.probe import probe
 from lipsmith.errors import BrokenMedia
 
@@ -53,5 +54,5 @@ def test_a_second_track_that_flv_cannot_hold_is_told(tmp_path: Path) -> None:
     """FFmpeg's muxer aborts the whole process for it."""
     source = movie(tmp_path / "a.mkv", Look(frames=10, time_base=Fraction(1, 1000)), (Track("pcm_s16le"),))
     spec = probe(source)
-    report = mux.rewrite(spec, tmp_path / "dub.flv", decode.frames(spec), [], sound=mux.NewTrack(keeps_original=True))
+    report = mux.rewrite(spec, tmp_path / "dub.flv", decode.frames(spec), [], sound=NewTrack(keeps_original=True))
     assert any("pcm_s16le" in told for told in report.differences)

@@ -78,6 +78,8 @@ class Sound:
             lengths = [decode.sample_count(voice.path, voice.stream_index, rate) for voice in self.voices]
             ends = [start + length / rate for start, length in zip(starts, lengths, strict=True)]
         stretch = Stretch(min(starts), min(max(ends), end))
+        if stretch.start_seconds >= stretch.end_seconds:
+            return None  # no voice begins before the pictures end
         index = self.source.audio[0].stream_index
         return soundgraft.plan(self.source.path, index, self.plan, stretch, end, is_copied_after=wish.own_after)
 

@@ -103,12 +103,13 @@ def plan(
         octets = _octets_per_sample(sound) if _is_pcm(sound) else 0
         seconds: list[float] = []
         lengths: list[int] = []
-        for packet in demuxed(container, stream):
-            if packet.size:
-                if packet.pts is None:
-                    return None
-                seconds.append(float(packet.pts * packet.time_base))
-                lengths.append(length or packet.size // octets)
+        with contextlib.suppress(av.FFmpegError):  # of what is lost, the copy of other streams tells
+            for packet in demuxed(container, stream):
+                if packet.size:
+                    if packet.pts is None:
+                        return None
+                    seconds.append(float(packet.pts * packet.time_base))
+                    lengths.append(length or packet.size // octets)
     if not seconds:
         return None
     run_up = 0 if _is_pcm(sound) else _RUN_UP
@@ -254,7 +255,7 @@ class _Decoder:
     def decode(self, packet: av.Packet, samples: int) -> np.ndarray:
         """(channels, samples) float32; silence where the packet is damaged or gives less."""
         sound = np.zeros((self.channels, 0), np.float32)
-        with contextlib.suppress(av.InvalidDataError):
+        with contextlib.suppress(av.FFmpegError, ValueError):  # of a damaged packet that claims to be of another form
             for frame in self._context.decode(av.Packet(bytes(packet))):
                 frame.pts = None
                 for part in self._resampler.resample(frame):
