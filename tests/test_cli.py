@@ -26,6 +26,7 @@ class VoiceFor:
 class DubOptions:
     voices: tuple[VoiceFor, ...]
     ranges: tuple[str, ...] = ()
+    at: str | None = None
     strength: float = 1.0
     maintain_expression: bool = False
     language: str | None = None
@@ -46,7 +47,13 @@ class DubResult:
     warnings: tuple[str, ...] = ("The face is small.",)
     differences: tuple[str, ...] = ()
     stage_seconds: dict[str, float] = field(default_factory=lambda: {"render": 2.5})
-    details: dict[str, object] = field(default_factory=dict)
+    details: dict[str, object] = field(
+        default_factory=lambda: {
+            "frames_encoded": 95,
+            "why_all_encoded": "the source has one keyframe",
+            "sound_packets_copied": 7,
+        }
+    )
 
 
 class Engine(SimpleNamespace):
@@ -81,6 +88,8 @@ def test_dub_says_what_it_did(engine: Engine, capsys: pytest.CaptureFixture[str]
     printed = capsys.readouterr()
     assert printed.out.startswith("out.mp4\n")
     assert "90 of 100 frames dubbed" in printed.out
+    assert "95 of 100 pictures encoded anew: the source has one keyframe" in printed.out
+    assert "7 packets of sound are the source's" in printed.out
     assert "warning: The face is small." in printed.out
 
 
@@ -106,10 +115,10 @@ def test_json_is_one_object_and_nothing_else(engine: Engine, capsys: pytest.Capt
 
 def test_options_reach_the_engine(engine: Engine) -> None:
     line = "dub s.mp4 a.wav --actor 1 --voice 2=b=c.wav --range 1-2 --range 3-00:00:04:00 --strength 0.8 --device cpu"
-    cli.run([*line.split(), "-o", "o.mp4"])
+    cli.run([*line.split(), "--at", "1.5", "-o", "o.mp4"])
     asked = engine.asked
     assert asked.voices == (VoiceFor(Path("a.wav"), 1), VoiceFor(Path("b=c.wav"), 2))
-    assert asked.ranges == ("1-2", "3-00:00:04:00")
+    assert (asked.ranges, asked.at) == (("1-2", "3-00:00:04:00"), "1.5")
     assert (asked.strength, asked.device) == (0.8, "cpu")
 
 

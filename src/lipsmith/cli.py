@@ -317,6 +317,11 @@ def _print_dub(terminal: Terminal, result: DubResult, report: Path | None) -> No
         f"{result.frames_retried} retried, {result.frames_softened} softened; "
         f"{sum(result.stage_seconds.values()):.1f} s"
     )
+    details = result.details
+    why = f": {details['why_all_encoded']}" if details["why_all_encoded"] else ""
+    terminal.line(f"  {details['frames_encoded']} of {result.frames_total} pictures encoded anew{why}")
+    if details["sound_packets_copied"]:
+        terminal.line(f"  {details['sound_packets_copied']} packets of sound are the source's")
     for difference in result.differences:
         terminal.line(f"  differs: {difference}")
     for warning in result.warnings:

@@ -33,6 +33,9 @@ SPLICED = {
     "eac3.mp4": (LONG, Track("eac3")),
     "pcm.mov": (LONG, Track("pcm_s24le")),
     "pcm 16.mov": (LONG, Track("pcm_s16le")),
+    "pcm.avi": (Look("mpeg4", frames=FRAMES, time_base=Fraction(1, 25)), Track("pcm_s16le")),
+    "pcm.mxf": (Look("mpeg2video", frames=FRAMES, time_base=Fraction(1, 25)), Track("pcm_s16le")),
+    "aac.flv": (Look(frames=FRAMES, time_base=MS), Track("aac")),
 }
 WHOLE = {
     "mp3.mp4": (LONG, Track("libmp3lame")),
@@ -92,6 +95,17 @@ def test_a_voice_in_the_middle_leaves_the_rest_as_it_is(tmp_path: Path, name: st
             window = slice(start, start + 960)
             assert decibels(after[window] - before[window], before) < -35
     assert [difference for difference in compare(source, dub) if not difference.explained] == []
+
+
+def test_a_new_track_beside_the_old_one_takes_nothing_but_its_packets(tmp_path: Path) -> None:
+    wish = NewTrack("fra", keeps_original=True, own_before=True, own_after=True)
+    report = dubbed(tmp_path, "aac.mp4", *SPLICED["aac.mp4"], wish, STARTS)
+    assert report.sound_packets_copied > 0
+    with av.open(str(tmp_path / "dub aac.mp4")) as container:
+        assert [stream.metadata["language"] for stream in container.streams.audio] == ["fra", "eng"]
+        assert [stream.metadata.get("title") for stream in container.streams.audio] == [None, None]
+    assert packets(tmp_path / "dub aac.mp4") != packets(tmp_path / "aac.mp4")
+    assert [d for d in compare(tmp_path / "aac.mp4", tmp_path / "dub aac.mp4") if not d.explained] == []
 
 
 @pytest.mark.parametrize("name", WHOLE)

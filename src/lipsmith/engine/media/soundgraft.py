@@ -181,6 +181,7 @@ class SplicedSound:
         """`stream`: the track as opened from the source."""
         self._splice = splice
         self.stream = output.add_stream_from_template(stream, opaque=True)
+        self.stream.metadata.clear()  # whoever names the new track takes what tags it should have
         self.packets_copied = 0
 
     def packets(self, blocks: Iterator[np.ndarray]) -> Iterator[av.Packet]:
