@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import threading
 import time
@@ -271,6 +272,22 @@ def test_a_fetch_that_fails_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(StoreAway), Cache(tmp_path, 1000).copy("a", "1", fail):
         pass
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_a_copy_in_use_is_not_replaced_by_another_one(tmp_path: Path) -> None:
+    """Somebody fetches the same object, and has it, while another one is still fetching."""
+    cache = Cache(tmp_path, 1000)
+    with contextlib.ExitStack() as stack:
+
+        def slowly(file: BinaryIO) -> None:
+            stack.enter_context(cache.copy("a", "1", writing(b"all", [])))
+            numbers.append(next(path for path in tmp_path.rglob("a")).stat().st_ino)
+            file.write(b"all")
+
+        numbers: list[int] = []
+        with cache.copy("a", "1", slowly) as path:
+            assert path.stat().st_ino == numbers[0] and path.read_bytes() == b"all"
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["a"]
 
 
 def test_many_at_once_see_whole_copies(tmp_path: Path) -> None:

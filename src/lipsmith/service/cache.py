@@ -49,7 +49,10 @@ class Cache:
                 _removed(path)
 
     def _fetch(self, path: Path, fetch: Callable[[BinaryIO], None]) -> None:
-        """Under another name until it is whole. Two that fetch the same thing at once do it twice."""
+        """Under another name until it is whole. Two that fetch the same thing at once do it twice; one copy stays.
+
+        A copy that is there already is never replaced: whoever holds it would hold what is there no more.
+        """
         part = path.with_name(f"{path.name}.{os.urandom(6).hex()}.part")
         try:
             while (held := _held(part, "wb")) is None:
@@ -57,7 +60,9 @@ class Cache:
             with held:
                 fetch(held)
                 held.flush()
-                part.replace(path)
+                with _alone_in(self._folder):
+                    if not path.exists():
+                        part.replace(path)
                 self._make_room()
         finally:
             part.unlink(missing_ok=True)
@@ -84,17 +89,35 @@ def _held(path: Path, mode: Literal["rb", "wb"]) -> BinaryIO | None:
     except FileNotFoundError:
         return None
     fcntl.flock(file, fcntl.LOCK_SH)
-    with contextlib.suppress(FileNotFoundError):
-        if path.stat().st_ino == os.fstat(file.fileno()).st_ino:
-            return file
+    if _is_at(path, file):
+        return file
     file.close()  # removed before it was held
     return None
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Nobody else is within this block; a file can only be renamed onto nothing if nobody else does it."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _is_at(path: Path, file: BinaryIO) -> bool:
+    with contextlib.suppress(FileNotFoundError):
+        return path.stat().st_ino == os.fstat(file.fileno()).st_ino
+    return False
 
 
 def _removed(path: Path) -> bool:
     """False where somebody holds it."""
     with contextlib.suppress(FileNotFoundError, BlockingIOError), path.open("rb") as file:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not _is_at(path, file):
+            return False  # another one has removed it, and perhaps a new copy is there
         path.unlink()
         with contextlib.suppress(OSError):
             path.parent.rmdir()
