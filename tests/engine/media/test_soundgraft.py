@@ -123,6 +123,16 @@ def test_a_voice_from_the_beginning_leaves_what_comes_after(tmp_path: Path, name
     assert lag(heard(tmp_path / f"dub {name}")[0], rustle(LASTS)) == 0
 
 
+def test_sound_from_before_the_pictures_stays(tmp_path: Path) -> None:
+    look = Look(frames=75, pts=[25_600 + 512 * number for number in range(75)])  # from two seconds on
+    dubbed(tmp_path, "a.mp4", look, Track("aac"), NewTrack(own_after=True), 0.0)
+    before, after = (
+        np.concatenate(list(decode.audio(tmp_path / name, None, SAMPLE_RATE, origin_seconds=0.0)), axis=1)[0]
+        for name in ("a.mp4", "dub a.mp4")
+    )
+    assert decibels(after[: round(1.95 * SAMPLE_RATE)] - before[: round(1.95 * SAMPLE_RATE)], before) < -35
+
+
 @pytest.mark.parametrize("name", ["aac.mp4", "ac3.mp4", "pcm.mov"])
 def test_a_voice_to_the_end_leaves_what_comes_before(tmp_path: Path, name: str) -> None:
     dubbed(tmp_path, name, *SPLICED[name], NewTrack(own_before=True), STARTS)

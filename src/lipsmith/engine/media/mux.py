@@ -160,7 +160,7 @@ def _write(
                     pictures = VideoEncoder(output, plan, video, original, picture, threads=threads)
                 _take_tags(stream, pictures.stream, video.codec_tag if _same_family(source, muxer) else "")
             elif heard is not None and source.audio and stream.index == source.audio[0].stream_index:
-                assert isinstance(stream, AudioStream) and heard is not None
+                assert isinstance(stream, AudioStream)
                 track = heard.lay(output, stream, start_seconds, may_splice=_same_family(source, muxer))
                 _name_track(track.stream, stream, wish)
                 if wish.keeps_original:

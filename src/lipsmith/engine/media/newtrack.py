@@ -102,10 +102,10 @@ class Sound:
         return mix(self.voices, self.plan, total, placement, bed)
 
     def _around(self, splice: SoundSplice) -> Iterator[np.ndarray]:
-        """As much of it as is encoded of a spliced track."""
+        """As much of it as is encoded of a spliced track: where no voice sounds, what the copied packets go on with."""
         shift = self._origin - splice.opening_seconds
         voices = [replace(voice, start_seconds=voice.start_seconds + shift) for voice in self.voices]
-        bed = Bed(soundgraft.own(splice), before=self.wish.own_before, after=self.wish.own_after)
+        bed = Bed(soundgraft.own(splice), before=True, after=self.wish.own_after)
         return mix(voices, self.plan, splice.sample_count, self._placement(), bed)
 
     def _placement(self) -> dialogue.Placement:
