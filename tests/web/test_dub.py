@@ -96,7 +96,7 @@ def test_a_region_is_looped(visit: Visit, server: Server) -> None:
     page.wait_for_timeout(1500)
     times = page.evaluate("shown.filter((one) => one[0] === 1).map((one) => one[1])")
     assert any(later < earlier for earlier, later in zip(times, times[1:], strict=False)), "it never went back"
-    assert max(times) <= 16 * EACH, times
+    assert max(times) <= 25 * EACH, times  # how far past its end a busy machine plays; without a loop it would be 40
 
 
 def test_sound_wipe_and_mouth(visit: Visit, server: Server) -> None:
