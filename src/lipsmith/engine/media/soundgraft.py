@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
@@ -25,7 +24,7 @@ from av.packet import PacketSideData
 
 from lipsmith.engine.media.probe import open_input
 from lipsmith.engine.media.probe import packets as demuxed
-from lipsmith.engine.media.soundtrack import Reader, SoundPlan, codec_of, encoder_delay, open_encoder
+from lipsmith.engine.media.soundtrack import Reader, SoundPlan, codec_of, encoder_delay, open_encoder, sound_frame
 
 # Transform codecs whose packets lean on earlier ones for the overlap alone. MP3 (bit reservoir), Opus and Vorbis (block
 # sizes) lean on more, FLAC numbers its frames.
@@ -271,7 +270,7 @@ def _made(splice: SoundSplice, blocks: Iterator[np.ndarray]) -> Iterator[av.Pack
     for number in splice.made:
         length = splice.sample(number + 1) - splice.sample(number)
         pts = splice.sample(number) - splice.sample(splice.made.start)
-        yield from context.encode(_frame(reader.read(length)[0], splice.sound, pts))
+        yield from context.encode(sound_frame(reader.read(length)[0], splice.sound, pts))
     yield from context.encode(None)
 
 
@@ -309,21 +308,15 @@ def _octets_per_sample(sound: SoundPlan) -> int:
     """Of all channels, as the encoder writes them."""
     silence = np.zeros((av.AudioLayout(sound.layout).nb_channels, 1), np.float32)
     context = open_encoder(sound)
-    packets = context.encode(_frame(silence, sound, 0))
+    packets = context.encode(sound_frame(silence, sound, 0))
     return sum(packet.size for packet in (*packets, *context.encode(None)))
-
-
-def _frame(block: np.ndarray, sound: SoundPlan, pts: int) -> av.AudioFrame:
-    frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(block), format="fltp", layout=sound.layout)
-    frame.sample_rate, frame.time_base, frame.pts = sound.sample_rate, Fraction(1, sound.sample_rate), pts
-    return frame
 
 
 def _is_like(track: AudioStream, sound: SoundPlan) -> bool:
     """Can one decoder, told once what comes, play both encoders' packets?"""
-    theirs, ours = track.codec_context, open_encoder(sound)
     if codec_of(sound) != "aac":
         return True
+    theirs, ours = track.codec_context, open_encoder(sound)
     ours.open()
     asked, given = (bytes(context.extradata or b"")[:_AAC_CONFIG_BYTES] for context in (theirs, ours))
     return len(asked) == _AAC_CONFIG_BYTES and asked == given

@@ -124,14 +124,13 @@ class SoundEncoder:
     def __init__(self, output: OutputContainer, plan: SoundPlan, start_seconds: float) -> None:
         """`start_seconds`: when the first sample is heard, on the container's clock."""
         self._plan = plan
-        self._time_base = Fraction(1, plan.sample_rate)
         self._start = clock.sample_of_seconds(start_seconds, plan.sample_rate)
         self._position = self._start
         self._lead_samples = 0
         self._drop_before: int | None = None
         stream = _add_stream(output, plan)
         if output.format.name not in _DELAY_IS_STORED:
-            self._dropencoder_delay(stream)
+            self._drop_encoder_delay(stream)
         self.stream = stream
 
     def packets(self, blocks: Iterable[np.ndarray]) -> Iterator[av.Packet]:
@@ -148,7 +147,7 @@ class SoundEncoder:
             if self._drop_before is None or packet.pts is None or packet.pts >= self._drop_before:
                 yield packet
 
-    def _dropencoder_delay(self, stream: AudioStream) -> None:
+    def _drop_encoder_delay(self, stream: AudioStream) -> None:
         """Where the container cannot say "skip the encoder's delay", leave out the packets that hold it.
 
         The sound starts earlier by so much silence that a packet begins with sample 0; packets before it are dropped.
@@ -160,12 +159,16 @@ class SoundEncoder:
             self._drop_before = self._start
 
     def _frame(self, block: np.ndarray) -> av.AudioFrame:
-        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(block), format="fltp", layout=self._plan.layout)
-        frame.sample_rate = self._plan.sample_rate
-        frame.time_base = self._time_base
-        frame.pts = self._position
+        frame = sound_frame(block, self._plan, self._position)
         self._position += block.shape[1]
         return frame
+
+
+def sound_frame(block: np.ndarray, plan: SoundPlan, position: int) -> av.AudioFrame:
+    """(channels, n) float32 as an encoder takes it; `position`: of its first sample, also its time stamp."""
+    frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(block), format="fltp", layout=plan.layout)
+    frame.sample_rate, frame.time_base, frame.pts = plan.sample_rate, Fraction(1, plan.sample_rate), position
+    return frame
 
 
 def _add_stream(output: OutputContainer, plan: SoundPlan) -> AudioStream:
@@ -218,9 +221,7 @@ def encoder_delay(plan: SoundPlan) -> tuple[int, int]:
     with av.open(io.BytesIO(), "w", format="matroska") as trial:
         stream = _add_stream(trial, plan)
         silence = np.zeros((av.AudioLayout(plan.layout).nb_channels, plan.sample_rate), np.float32)
-        frame = av.AudioFrame.from_ndarray(silence, format="fltp", layout=plan.layout)
-        frame.sample_rate, frame.pts, frame.time_base = plan.sample_rate, 0, Fraction(1, plan.sample_rate)
-        first = next(iter(stream.encode(frame)), None)
+        first = next(iter(stream.encode(sound_frame(silence, plan, 0))), None)
         return (-first.pts if first is not None and first.pts is not None else 0), stream.codec_context.frame_size
 
 
