@@ -18,18 +18,20 @@ import numpy as np
 import torch
 from footage import Talker, talkers
 from offsets import LEAST_FIT, fits
+from respoken import Transcriber, missing, respoken
 from torch import Tensor
-from voices import heard_in_copies
+from voices import Heard, heard_in_copies
 
 from lipsmith.config import Settings
 from lipsmith.engine import mouth
 from lipsmith.engine.speech import motion
-from lipsmith.engine.speech.features import ROWS_PER_SECOND, Listener, SpeechFeatures, load_listener
+from lipsmith.engine.speech.features import ROWS_PER_SECOND, Listener, load_listener
 from lipsmith.weights import WeightStore
 
 ENGINE = command.ROOT / "src/lipsmith/engine"
 COEFFICIENTS = 10
 COPIES = 8  # augmented copies of every voice
+MACHINES, MACHINE_SHARE = 4, 0.3  # synthetic voices of every clip, and how often one is heard
 BATCH, WINDOW = 32, 150  # rows: 3 s
 LEARNING_RATE, WEIGHT_DECAY, DROPOUT, NOISE = 2e-3, 0.05, 0.5, 0.15
 LEAST_SEEN, STILL, SOFT = 60, 1e-3, 0.05  # rows; variances in units of the usual opening
@@ -41,7 +43,8 @@ class Example:
     """A talker ready to learn from."""
 
     talker: Talker
-    voices: list[tuple[SpeechFeatures, float]]  # features and the speed they were made at; the first is the original
+    voices: list[Heard]  # the first is the original
+    machines: list[Heard]  # synthetic voices that say the same
     targets: np.ndarray  # (N, K)
     offset: float = 0.0  # seconds by which the sound is late
     fit: float = 0.0
@@ -58,8 +61,11 @@ def main() -> None:
     basis = learn_basis(training)
     listener = load_listener(store, torch.device("cpu"))
     rng = np.random.default_rng(0)
-    examples = [prepare(t, listener, rng, basis) for t in training]
-    judges = [prepare(t, listener, rng, basis) for t in found if t not in training]
+    transcribe = _transcriber(store, arguments)
+    everybody = [prepare(t, listener, rng, basis, transcribe) for t in found]
+    examples, judges = (
+        [e for e in everybody if e.talker.name.startswith(development) is judges] for judges in (False, True)
+    )
     find_offsets(examples, examples + judges)
     learned, judges = ([e for e in some if e.fit >= LEAST_FIT] for some in (examples, judges))
     np.savez(ENGINE / "mouth_basis.npz", components=basis.components)
@@ -88,19 +94,36 @@ def learn_basis(people: list[Talker]) -> mouth.MouthBasis:
     return mouth.MouthBasis(components.astype(np.float32))
 
 
-def prepare(talker: Talker, listener: Listener, rng: np.random.Generator, basis: mouth.MouthBasis) -> Example:
+def _transcriber(store: WeightStore, arguments: argparse.Namespace) -> Transcriber | None:
+    if lacking := missing():
+        print(f"no synthetic voices: {', '.join(lacking)} not installed", flush=True)
+        return None
+    return Transcriber(store, arguments.cache, arguments.threads)
+
+
+def prepare(
+    talker: Talker,
+    listener: Listener,
+    rng: np.random.Generator,
+    basis: mouth.MouthBasis,
+    transcribe: Transcriber | None,
+) -> Example:
     voices = heard_in_copies(talker.waveform, COPIES, listener, rng)
-    return Example(talker, voices, basis.coefficients(talker.displacements))
+    machines = []
+    if transcribe is not None:
+        machines = respoken(talker.waveform, transcribe(talker.waveform), MACHINES, listener, rng)
+    print(f"{talker.name}: heard in {len(voices)} voices, in {len(machines)} synthetic ones", flush=True)
+    return Example(talker, voices, machines, basis.coefficients(talker.displacements))
 
 
 def find_offsets(examples: list[Example], judged: list[Example]) -> None:
-    found = fits(*([(e.talker, e.voices[0][0]) for e in some] for some in (examples, judged)))
+    found = fits(*([(e.talker, e.voices[0].features) for e in some] for some in (examples, judged)))
     for example, fit in zip(judged, found, strict=True):
         example.offset, example.fit = fit.offset_seconds, fit.correlation
 
 
 def _standard(examples: list[Example]) -> motion.Standard:
-    rows = np.concatenate([e.voices[0][0].values[::5] for e in examples])
+    rows = np.concatenate([e.voices[0].features.values[::5] for e in examples])
     return motion.Standard(rows.mean(0), rows.std(0) + 1e-3)
 
 
@@ -164,16 +187,14 @@ def _batch(
     xs, ys, masks = [], [], []
     for which in rng.choice(len(examples), BATCH, p=share):
         e = examples[which]
-        features, speed = e.voices[rng.integers(len(e.voices))]
-        start = int(rng.integers(max(1, len(features) - WINDOW)))
-        x = standard.apply(features.values[start : start + WINDOW])
-        x = np.pad(x, ((0, WINDOW - len(x)), (0, 0))) + rng.normal(0, NOISE, (WINDOW, x.shape[1]))
-        at = np.arange(start, start + WINDOW)
-        times = (e.talker.seconds + e.offset) / speed * ROWS_PER_SECOND
-        ys.append(np.stack([np.interp(at, times, column) for column in e.targets.T]))
-        good = np.interp(at, times, e.talker.usable.astype(float)) > 0.99
-        masks.append((good & (at >= times[0]) & (at <= times[-1]) & (at < len(features)))[None])
-        xs.append(x.T)
+        voices = e.machines if e.machines and rng.random() < MACHINE_SHARE else e.voices
+        voice = voices[rng.integers(len(voices))]
+        voice = voice.cut(int(rng.integers(max(1, len(voice) - WINDOW))), WINDOW)
+        x, short = standard.apply(voice.features.values), ((0, WINDOW - len(voice)), (0, 0))
+        y, known = voice.lips(e.talker.seconds + e.offset, e.targets, e.talker.usable)
+        xs.append((np.pad(x, short) + rng.normal(0, NOISE, (WINDOW, x.shape[1]))).T)
+        ys.append(np.pad(y, short).T)
+        masks.append(np.pad(known[:, None], short).T)
     return tuple(torch.from_numpy(np.stack(part).astype(np.float32)) for part in (xs, ys, masks))  # type: ignore[return-value]
 
 
@@ -183,7 +204,7 @@ def evaluate(
     """Mean over clips of the correlations of inner gap and width, and the ratio of the gap's deviations."""
     rows = []
     for e in examples:
-        x = torch.from_numpy(standard.apply(e.voices[0][0].values).T[None].astype(np.float32))
+        x = torch.from_numpy(standard.apply(e.voices[0].features.values).T[None].astype(np.float32))
         with torch.inference_mode():
             y = torch.stack([net(x) for net in nets]).mean(0)[0].T.numpy()
         at = (e.talker.seconds + e.offset)[e.talker.usable] * ROWS_PER_SECOND
@@ -224,6 +245,8 @@ def _card(
         "development": sorted(e.talker.name for e in judges),
         "development_figures": figures,
         "augmented_copies": COPIES,
+        "clips_said_again_by_synthesisers": sum(bool(e.machines) for e in learned + judges),
+        "synthetic_voices": sum(len(e.machines) for e in learned + judges),
         "steps": arguments.steps,
         "nets": len(motion.EARS) * arguments.rounds,
     }

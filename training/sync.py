@@ -23,12 +23,12 @@ import torch.nn.functional as F
 from footage import Talker, talkers
 from offsets import LEAST_FIT, fits
 from torch import Tensor
-from voices import heard_in_copies
+from voices import Heard, heard_in_copies
 
 from lipsmith.config import Settings
 from lipsmith.engine.quality import sync
 from lipsmith.engine.quality.sync import SEARCH_ROWS, Scorer, Towers
-from lipsmith.engine.speech.features import ROWS_PER_SECOND, SpeechFeatures, load_listener
+from lipsmith.engine.speech.features import load_listener
 from lipsmith.weights import WeightStore
 
 COPIES = 3  # augmented copies of every voice
@@ -52,10 +52,10 @@ class Take:
 
 @dataclass(frozen=True)
 class Example:
-    """A talker with the speech features of his voice and its copies, and the speed they were made at."""
+    """A talker with his voice and its copies."""
 
     talker: Talker
-    voices: list[tuple[SpeechFeatures, float]]
+    voices: list[Heard]
     offset_seconds: float = 0.0
 
 
@@ -88,14 +88,14 @@ def main() -> None:
 
 def _placed(people: list[Example], judged: list[Example]) -> list[Example]:
     """With their offsets; those whose sound does not fit are left out."""
-    found = fits(*([(e.talker, e.voices[0][0]) for e in some] for some in (people, judged)))
+    found = fits(*([(e.talker, e.voices[0].features) for e in some] for some in (people, judged)))
     pairs = zip(judged, found, strict=True)
     return [Example(e.talker, e.voices, fit.offset_seconds) for e, fit in pairs if fit.correlation >= LEAST_FIT]
 
 
 def _standard(examples: list[Example]) -> Scorer:
     """A scorer without nets: what is common to all of them."""
-    rows = np.concatenate([e.voices[0][0].values[::5] for e in examples])
+    rows = np.concatenate([e.voices[0].features.values[::5] for e in examples])
     mean, deviation = rows.mean(0), rows.std(0) + 1e-3
     _, sizes, directions = np.linalg.svd((rows - mean) / deviation, full_matrices=False)
     variance = sizes[:DIRECTIONS] ** 2 / len(rows)
@@ -105,22 +105,20 @@ def _standard(examples: list[Example]) -> Scorer:
 
 
 def _scorer(blank: Scorer, examples: list[Example], seeds: range, steps: int) -> Scorer:
-    takes = [[_take(blank, e, *voice) for voice in e.voices] for e in examples]
+    takes = [[_take(blank, e, voice) for voice in e.voices] for e in examples]
     trained = [_train(takes, blank, seed, steps) for seed in seeds]
     temperature = float(np.mean([warmth for _, warmth in trained]))
     return Scorer(blank.mean, blank.projection, blank.spread, temperature, tuple(net for net, _ in trained))
 
 
-def _take(blank: Scorer, e: Example, sound: SpeechFeatures, speed: float) -> Take:
-    times = (e.talker.seconds + e.offset_seconds) / speed * ROWS_PER_SECOND
-    at = np.arange(len(sound))
-    seen = sync.lips(e.talker.displacements) / blank.spread
-    y = np.stack([np.interp(at, times, column) for column in seen.T], 1)
-    good = (np.interp(at, times, e.talker.usable.astype(float)) > 0.99) & (at >= times[0]) & (at <= times[-1])
-    x = np.pad((sound.values - blank.mean) @ blank.projection, ((PAD, PAD), (0, 0)), mode="edge")
+def _take(blank: Scorer, e: Example, voice: Heard) -> Take:
+    seconds = e.talker.seconds + e.offset_seconds
+    y, good = voice.lips(seconds, sync.lips(e.talker.displacements) / blank.spread, e.talker.usable)
+    first, last = (int(np.searchsorted(voice.moments, moment)) for moment in (seconds[0], seconds[-1]))
+    x = np.pad((voice.features.values - blank.mean) @ blank.projection, ((PAD, PAD), (0, 0)), mode="edge")
     y, good = np.pad(y, ((0, WINDOW), (0, 0))), np.pad(good, (0, WINDOW))
     x, y, good = (torch.from_numpy(part.astype(np.float32)) for part in (x, y, good))
-    return Take(x, y, good, max(0, int(times[0])), int(min(times[-1], len(sound) - 1)))
+    return Take(x, y, good, first, min(last, len(voice) - 1))
 
 
 def _train(takes: list[list[Take]], blank: Scorer, seed: int, steps: int) -> tuple[Towers, float]:
@@ -180,7 +178,7 @@ def _judge(scorer: Scorer, judges: list[Example]) -> dict[str, float]:
     """Of 2 s windows every second: within 40 ms of what the whole clip says."""
     within = []
     for e in judges:
-        heard = scorer.hear(e.voices[0][0])
+        heard = scorer.hear(e.voices[0].features)
         seen, seconds = sync.lips(e.talker.displacements)[e.talker.usable], e.talker.seconds[e.talker.usable]
         whole = sync.best_offset(heard, seen, seconds, scorer).offset_seconds
         for start in np.arange(seconds[0], seconds[-1] - 2, 1.0):

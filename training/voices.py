@@ -14,7 +14,7 @@ import numpy as np
 from scipy.signal import fftconvolve, resample_poly
 
 from lipsmith.engine.speech.audio import SAMPLE_RATE, Waveform
-from lipsmith.engine.speech.features import Listener, SpeechFeatures, extract
+from lipsmith.engine.speech.features import ROWS_PER_SECOND, Listener, SpeechFeatures, extract
 
 _TEMPI = (0.85, 0.92, 1.0, 1.0, 1.08, 1.18)  # faster speech with the same voice
 _THROATS = (0.84, 0.9, 0.95, 1.0, 1.05, 1.12, 1.2)  # pitch and formants together: a smaller or larger speaker
@@ -36,33 +36,63 @@ class Voice:
     speed: float  # a moment t of the original is heard at t / speed
 
 
-def heard_in_copies(
-    waveform: Waveform, copies: int, listener: Listener, rng: np.random.Generator
-) -> list[tuple[SpeechFeatures, float]]:
-    """The voice itself, then altered copies of it: features, and the speed they were made at."""
-    heard = [(extract(waveform, listener), 1.0)]
-    for _ in range(copies):
-        voice = altered(waveform.samples, rng)
-        heard.append((extract(Waveform(voice.samples), listener), voice.speed))
+@dataclass(frozen=True)
+class Heard:
+    """A voice that says what a talker says, as the nets hear it."""
+
+    features: SpeechFeatures
+    moments: np.ndarray  # (T,) seconds of the talker's own sound that each row says
+    sure: np.ndarray  # (T,) bool, whether it does
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    def cut(self, start: int, count: int) -> Heard:
+        """At most `count` rows from row `start`."""
+        rows = slice(start, start + count)
+        f = self.features
+        part = SpeechFeatures(f.values[rows], f.spoken[rows], f.closing[rows])
+        return Heard(part, self.moments[rows], self.sure[rows])
+
+    def lips(self, seconds: np.ndarray, did: np.ndarray, seen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """What lips seen at (N,) `seconds` of the own sound did: (T, K) at the rows, (T,) whether that is known."""
+        path = np.stack([np.interp(self.moments, seconds, column) for column in did.T], 1)
+        known = np.interp(self.moments, seconds, seen.astype(float)) > 0.99
+        return path, known & self.sure & (self.moments >= seconds[0]) & (self.moments <= seconds[-1])
+
+
+def heard_in_copies(waveform: Waveform, copies: int, listener: Listener, rng: np.random.Generator) -> list[Heard]:
+    """The voice itself, then altered copies of it."""
+    voices = [Voice(waveform.samples, 1.0), *(altered(waveform.samples, rng) for _ in range(copies))]
+    heard = []
+    for voice in voices:
+        features = extract(Waveform(voice.samples), listener)
+        moments = np.arange(len(features)) * voice.speed / ROWS_PER_SECOND
+        heard.append(Heard(features, moments, np.ones(len(features), bool)))
     return heard
 
 
 def altered(samples: np.ndarray, rng: np.random.Generator) -> Voice:
     """One random voice, room and line."""
     tempo, throat = float(rng.choice(_TEMPI)), float(rng.choice(_THROATS))
-    x = _throat(_tempo(samples, tempo / throat), throat)
-    x = _equalised(x, rng)
-    if rng.random() < 0.35:
-        x = _in_a_room(x, rng)
-    if rng.random() < 0.6:
-        x = x + _noise(len(x), rng) * _level(x) * 10 ** (-rng.uniform(6, 35) / 20)
+    x = somewhere(_throat(at_tempo(samples, tempo / throat), throat), rng)
     x = np.clip(x * 10 ** (rng.uniform(-8, 6) / 20), -1, 1)
     if rng.random() < 0.3:
         x = _down_a_line(x, *_LINES[rng.integers(len(_LINES))])
     return Voice(x.astype(np.float32), tempo)
 
 
-def _tempo(samples: np.ndarray, tempo: float) -> np.ndarray:
+def somewhere(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Another microphone, perhaps a room, perhaps noise."""
+    x = _equalised(x, rng)
+    if rng.random() < 0.35:
+        x = _in_a_room(x, rng)
+    if rng.random() < 0.6:
+        x = x + _noise(len(x), rng) * level(x) * 10 ** (-rng.uniform(6, 35) / 20)
+    return x
+
+
+def at_tempo(samples: np.ndarray, tempo: float) -> np.ndarray:
     """Faster by `tempo` at the same pitch (FFmpeg's atempo: waveform-similarity overlap-add)."""
     if abs(tempo - 1) < 1e-6:
         return samples
@@ -151,7 +181,8 @@ def _fitted(x: np.ndarray, count: int) -> np.ndarray:
     return np.pad(x, (0, max(0, count - len(x))))[:count]
 
 
-def _level(x: np.ndarray) -> float:
+def level(x: np.ndarray) -> float:
+    """Root of the mean square, never 0."""
     return float(np.sqrt(np.mean(np.square(x)))) + 1e-6
 
 
