@@ -7,7 +7,19 @@ from importlib import import_module
 
 from benchmarks import table
 
-ALL = ("motion", "languages", "sync", "render", "dub", "speed", "media", "fidelity", "mutations", "service")
+ALL = (
+    "motion",
+    "languages",
+    "sync",
+    "asymmetry",
+    "render",
+    "dub",
+    "speed",
+    "media",
+    "fidelity",
+    "mutations",
+    "service",
+)
 
 for name in sys.argv[1:] or ALL:
     import_module(f"benchmarks.{name}").run()

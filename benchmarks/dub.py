@@ -45,14 +45,14 @@ def run() -> None:
         quiet = [table.said(_silence(clips.clip(target), Path(folder))) for target in SILENT_TARGETS]
     closed = float(np.average([r["closed"] for r in quiet], weights=[r["frames"] for r in quiet]))  # type: ignore[misc]
     summary = {
-        "Q4 gap r at lag 0, mean (bar 0.68)": table.mean(rows, "gap_r"),
+        "Q4 gap r at lag 0, mean (bar 0.78)": table.mean(rows, "gap_r"),
         "Q4 undubbed source, mean": table.mean(rows, "source_r"),
         "Q4 lag of best fit in frames, mean of sizes": float(np.mean([abs(float(r["lag_frames"])) for r in rows])),  # type: ignore[arg-type]
-        "Q5 closed frames under silence (bar 0.97)": closed,
+        "Q5 closed frames under silence (bar 0.99)": closed,
         "Q6 p, b, m closed within a frame, of all": _share(rows, "shut"),
         "Q6 real speakers of the same voices": _share(rows, "really_shut"),
         "Q7 sharpness, mean (bar 0.85-1.15)": table.mean(rows, "sharpness"),
-        "Q8 jerk, mean (bar 1.1)": table.mean(rows, "jerk"),
+        "Q8 jerk, mean (bar 1.05)": table.mean(rows, "jerk"),
     }
     table.report("dub", [*rows, *quiet], summary)
 

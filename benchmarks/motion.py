@@ -37,11 +37,11 @@ def run() -> None:
         )
     length = np.array([row["seconds"] for row in rows])
     summary = {
-        "Q1 gap r, mean of clips (bar 0.75)": table.mean(rows, "gap_r"),
-        "Q1 width r, mean of clips (bar 0.62)": table.mean(rows, "width_r"),
+        "Q1 gap r, mean of clips (bar 0.82)": table.mean(rows, "gap_r"),
+        "Q1 width r, mean of clips (bar 0.72)": table.mean(rows, "width_r"),
         "Q1 gap r, weighted by length": float(np.average([row["gap_r"] for row in rows], weights=length)),
         "Q1 width r, weighted by length": float(np.average([row["width_r"] for row in rows], weights=length)),
-        "Q2 std ratio, mean of clips": table.mean(rows, "std_ratio"),
+        "Q2 std ratio, mean of clips (bar 0.9-1.1)": table.mean(rows, "std_ratio"),
     }
     table.report("motion", rows, summary)
 

@@ -87,3 +87,22 @@ def test_no_manner_is_made_of_chance() -> None:
 def test_too_little_speech_teaches_nothing() -> None:
     basis, fit, said = spoken(100)
     assert calibration.with_manner(fit, MouthPath(said), np.zeros((100, 51, 3)), basis) is fit
+
+
+def test_a_crooked_mouth_stays_crooked() -> None:
+    """A symmetrical motion, spoken by somebody whose lips part on one side."""
+    library = an_actor()
+    left = [lower for upper, lower in mouth._FACING[5:]]
+    opened = mouth.gap(library) - mouth.gap(library).min()
+    library[:, left, 1] += 0.4 * opened[:, None]
+    fit = calibration.calibrate(library, library[mouth.gap(library).argmin()])
+    basis = MouthBasis.load()
+    straight = np.zeros((60, basis.size), np.float32)
+    straight[:, 0] = np.linspace(-1, 1, 60) * np.sign(mouth.gap(basis.displacements(np.eye(basis.size)[:1])))
+    own = calibration.project(calibration.wanted(MouthPath(straight), basis, fit), library, fit)
+
+    def lean(points: np.ndarray) -> float:
+        gaps = mouth.gaps(points)
+        return float(np.polyfit(mouth.gap(points), gaps[:, 4] - gaps[:, 3], 1)[0])
+
+    assert abs(lean(own) - lean(library)) < 0.25 * lean(library)
