@@ -19,7 +19,7 @@ import torch
 from footage import Talker, talkers
 from offsets import LEAST_FIT, fits
 from respoken import Transcriber, missing, respoken
-from torch import Tensor
+from torch import Tensor, nn
 from voices import Heard, heard_in_copies
 
 from lipsmith.config import Settings
@@ -34,6 +34,7 @@ COPIES = 8  # augmented copies of every voice
 MACHINES, MACHINE_SHARE = 4, 0.3  # synthetic voices of every clip, and how often one is heard
 BATCH, WINDOW = 32, 150  # rows: 3 s
 LEARNING_RATE, WEIGHT_DECAY, DROPOUT, NOISE = 2e-3, 0.05, 0.5, 0.15
+MANNER_PENALTY, MANNER_HASTE = 0.3, 5
 LEAST_SEEN, STILL, SOFT = 60, 1e-3, 0.05  # rows; variances in units of the usual opening
 DEPTH_WEIGHT, CHIN_WEIGHT = 0.5, 0.6  # in the basis: depth is guessed, the chin follows
 
@@ -127,6 +128,26 @@ def _standard(examples: list[Example]) -> motion.Standard:
     return motion.Standard(rows.mean(0), rows.std(0) + 1e-3)
 
 
+class Manners(nn.Module):
+    """What each talker does more or less of than everybody: a gain and a bias per coefficient, shrunk towards none.
+
+    Learned beside a net and thrown away with its training: the net need not explain whose manner it is, and an actor's
+    own is put back by his calibration.
+    """
+
+    def __init__(self, talkers: int) -> None:
+        super().__init__()
+        self.gain = nn.Parameter(torch.zeros(talkers, COEFFICIENTS))
+        self.bias = nn.Parameter(torch.zeros(talkers, COEFFICIENTS))
+
+    def forward(self, said: Tensor, who: Tensor) -> Tensor:
+        """(B, K, T) of everybody -> of the (B,) talkers."""
+        return said * (1 + self.gain[who])[..., None] + self.bias[who][..., None]
+
+    def size(self) -> Tensor:
+        return self.gain.square().mean() + self.bias.square().mean()
+
+
 def train(
     examples: list[Example], standard: motion.Standard, basis: mouth.MouthBasis, seed: int, ear: str, steps: int
 ) -> motion.MotionNet:
@@ -134,21 +155,25 @@ def train(
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     net = motion.MotionNet(COEFFICIENTS, ear, dropout=DROPOUT)
-    optimizer = torch.optim.AdamW(net.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY)
+    manners = Manners(len(examples))
+    learning = ({"params": net.parameters()}, {"params": manners.parameters(), "weight_decay": 0.0})
+    optimizer = torch.optim.AdamW(learning, LEARNING_RATE, weight_decay=WEIGHT_DECAY)
     share = np.array([len(e.targets) for e in examples], float) ** 0.7
     share /= share.sum()
     size = torch.from_numpy(np.linalg.norm(basis.components, axis=1))
     size = (size / size[0]).clamp_min(0.15)[None, :, None]
     visible = _opening_and_width(basis)
     for step in range(1, steps + 1):
-        for group in optimizer.param_groups:
-            group["lr"] = LEARNING_RATE * min(1, step / 60) * 0.5 * (1 + np.cos(np.pi * step / steps))
-        x, y, mask = _batch(examples, share, standard, rng)
-        said = net(x)
+        pace = LEARNING_RATE * min(1, step / 60) * 0.5 * (1 + np.cos(np.pi * step / steps))
+        for group, haste in zip(optimizer.param_groups, (1, MANNER_HASTE), strict=True):
+            group["lr"] = haste * pace
+        who = rng.choice(len(examples), BATCH, p=share)
+        x, y, mask = _batch([examples[i] for i in who], standard, rng)
+        said = manners(net(x), torch.from_numpy(who))
         wrong = said - y
         opened, truly = (torch.einsum("vk,bkt->bvt", visible, path) for path in (said, y))
         loss = _with_speed(wrong * size, mask, 1.0, 2.0) + _with_speed(opened - truly, mask, 0.5, 1.0)
-        loss = loss + _discord(opened, truly, mask)
+        loss = loss + _discord(opened, truly, mask) + MANNER_PENALTY * manners.size()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -182,20 +207,20 @@ def _discord(said: Tensor, did: Tensor, mask: Tensor) -> Tensor:
 
 
 def _batch(
-    examples: list[Example], share: np.ndarray, standard: motion.Standard, rng: np.random.Generator
+    examples: list[Example], standard: motion.Standard, rng: np.random.Generator
 ) -> tuple[Tensor, Tensor, Tensor]:
     xs, ys, masks = [], [], []
-    for which in rng.choice(len(examples), BATCH, p=share):
-        e = examples[which]
+    for e in examples:
         voices = e.machines if e.machines and rng.random() < MACHINE_SHARE else e.voices
         voice = voices[rng.integers(len(voices))]
         voice = voice.cut(int(rng.integers(max(1, len(voice) - WINDOW))), WINDOW)
         x, short = standard.apply(voice.features.values), ((0, WINDOW - len(voice)), (0, 0))
         y, known = voice.lips(e.talker.seconds + e.offset, e.targets, e.talker.usable)
-        xs.append((np.pad(x, short) + rng.normal(0, NOISE, (WINDOW, x.shape[1]))).T)
+        xs.append(np.pad(x, short).T)
         ys.append(np.pad(y, short).T)
         masks.append(np.pad(known[:, None], short).T)
-    return tuple(torch.from_numpy(np.stack(part).astype(np.float32)) for part in (xs, ys, masks))  # type: ignore[return-value]
+    x, y, mask = (torch.from_numpy(np.stack(part).astype(np.float32)) for part in (xs, ys, masks))
+    return x + NOISE * torch.randn_like(x), y, mask
 
 
 def evaluate(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import wave
 from fractions import Fraction
 from pathlib import Path
 
@@ -123,17 +124,37 @@ def test_in_surround_the_voice_takes_the_centre_and_the_rest_stays(tmp_path: Pat
     assert [d for d in compare(source, tmp_path / "dub.mov") if not d.explained] == []
 
 
-def test_a_microphone_on_the_left_stays_there(tmp_path: Path) -> None:
-    left = np.stack([synthetic.tone(1.0), np.zeros(SAMPLE_RATE, np.float32)])
-    pcm = np.rint(left.T * 32767).astype("<i2").tobytes()
-    import wave
-
-    with wave.open(str(tmp_path / "left.wav"), "wb") as file:
+def on_the_left(path: Path, sound: np.ndarray) -> Path:
+    """A stereo file whose right channel is silent."""
+    pcm = np.rint(np.stack([sound, 0 * sound], 1) * 32767).astype("<i2").tobytes()
+    with wave.open(str(path), "wb") as file:
         file.setnchannels(2)
         file.setsampwidth(2)
         file.setframerate(SAMPLE_RATE)
         file.writeframes(pcm)
-    assert dialogue.place(tmp_path / "left.wav", 0, "stereo").gains == (1.0, 0.0)
+    return path
+
+
+def test_a_microphone_on_the_left_stays_there(tmp_path: Path) -> None:
+    assert dialogue.place(on_the_left(tmp_path / "left.wav", synthetic.tone(1.0)), 0, "stereo").gains == (1.0, 0.0)
+
+
+def test_a_long_track_is_heard_in_glimpses(tmp_path: Path) -> None:
+    """Each is the sound of its place, and they are two minutes together however long the track is."""
+    seconds = 300
+    steps = np.repeat(np.linspace(0.1, 0.9, seconds), SAMPLE_RATE).astype(np.float32)  # louder by the second
+    path = on_the_left(tmp_path / "long.wav", steps)
+    heard = list(decode.glimpses(path, 0, 8000, "stereo", count=24, each_seconds=5.0))
+    assert sum(block.shape[1] for block in heard) / 8000 == pytest.approx(120, abs=24)
+    levels = np.concatenate(heard, 1)[0]
+    assert levels.min() < 0.12 and levels.max() > 0.85
+    assert dialogue.place(path, 0, "stereo").gains == (1.0, 0.0)
+
+
+def test_a_short_track_is_heard_whole(tmp_path: Path) -> None:
+    path = on_the_left(tmp_path / "short.wav", synthetic.tone(3.0))
+    heard = decode.glimpses(path, 0, 8000, "stereo", count=24, each_seconds=5.0)
+    assert sum(block.shape[1] for block in heard) == 3 * 8000
 
 
 def test_a_mono_voice_keeps_its_level_in_stereo(tmp_path: Path) -> None:

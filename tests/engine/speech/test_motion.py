@@ -46,6 +46,32 @@ def test_lips_meet_at_a_p_and_nowhere_else() -> None:
     assert gap[35:] == pytest.approx(0.05, abs=1e-4)
 
 
+def test_lips_meet_where_the_path_dips() -> None:
+    """A frame beside the usual moment, where the mouth is on its way there already."""
+    basis = MouthBasis.load()
+    opening = mouth.gap(basis.displacements(np.eye(basis.size, dtype=np.float32)))
+    wanted = 0.05 - 0.02 * np.exp(-0.5 * ((np.arange(60) - 28) / 1.5) ** 2)
+    closing = np.zeros(60)
+    closing[29:32] = (0.5, 0.9, 0.5)
+    path = wanted[:, None] * opening / (opening @ opening)
+    gap = mouth.gap(basis.displacements(motion.shut(path, closing, basis)))
+    assert int(np.argmin(gap)) == 28
+    assert gap[28] < 0.001
+    assert gap[24] == pytest.approx(wanted[24], abs=1e-4)
+
+
+def test_a_mouth_does_not_rest_between_two_words() -> None:
+    pauses = {}
+    for seconds in (0.4, 1.2):
+        sound = np.concatenate([voice(1), np.zeros(round(seconds * SAMPLE_RATE), np.float32), voice(1)])
+        rows = len(sound) // 320 + 1
+        spoken = np.zeros(rows)
+        spoken[:50:5], spoken[rows - 50 :: 5] = 0.9, 0.9
+        pauses[seconds] = motion.gate(Waveform(sound), heard(spoken))[50 : rows - 50].min()
+    assert pauses[0.4] == pytest.approx(1)
+    assert pauses[1.2] == 0
+
+
 def test_a_shut_mouth_is_not_opened_for_a_p() -> None:
     basis = MouthBasis.load()
     still = np.zeros((20, basis.size), np.float32)

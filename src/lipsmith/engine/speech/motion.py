@@ -37,13 +37,16 @@ _HEARD = 0.3  # certainty of a phoneme
 _PHONEME_AHEAD_SECONDS, _PHONEME_AFTER_SECONDS = 0.6, 0.4  # CTC skips phonemes and comes late: bridge the holes
 _OPEN_AHEAD_SECONDS = 0.12  # mouths open before they sound
 _CLOSE_AFTER_SECONDS = 0.14
+_PAUSE_SECONDS = 0.6  # shorter ones between two sounds are left to the nets: mouths do not rest in them
 _GLIDE_SECONDS = 0.16  # natural fall to the rest pose
 
 _CALM_SECONDS = 0.02  # of smoothing, before closures: the jerk of a calm speaker, at no cost in correlation
 _CLOSURE = 0.35  # certainty of a p, b or m above which the lips are shut for it
-# CTC's peak comes late: over 465 closures of 53 talkers the lips were shut most 80 ms before it (docs/log.md).
-_SHUT_FIRST_ROW = -7  # of the window below, from the phoneme's peak
-_SHUT_WINDOW = (0.2, 0.6, 1.0, 1.0, 0.9, 0.5, 0.2)  # per row of 20 ms
+# CTC's peak comes late: over 465 closures of 53 talkers the lips were shut most 80 ms before it (docs/log.md). Which
+# row it is of those two on either side, the path itself knows best: it dips there already.
+_SHUT_ROW, _SHUT_REACH = -4, 2  # from the phoneme's peak; a frame either way
+_SHUT_CLEARLY = 5e-4  # face widths that a dip must be deeper per row further away
+_SHUT_WINDOW = np.array((0.3, 0.8, 1.0, 0.8, 0.3), np.float32)  # per row of 20 ms, around the dip
 _SHUT_GAP = -0.005  # face widths from the mouth at rest: lips press a little
 
 
@@ -127,12 +130,13 @@ def gate(waveform: Waveform, features: SpeechFeatures) -> np.ndarray:
     """(T,) in [0, 1] per feature row: 1 while somebody speaks, 0 in silence, music, noise and laughter.
 
     A row is open when it is loud enough and a phoneme is heard near it; the encoder hears next to none in anything but
-    speech (per second: 7-13 in speech, 0 in music, laughter and room noise). Ends glide.
+    speech (per second: 7-13 in speech, 0 in music, laughter and room noise). Short pauses between two such rows are
+    open too. Ends glide.
     """
     level = loudness(waveform)[: len(features)]
     loud = level > max(float(np.percentile(level, 95)) - _BELOW_SPEECH_DB, _FLOOR_DB)
     heard = _around(features.spoken > _HEARD, _PHONEME_AHEAD_SECONDS, _PHONEME_AFTER_SECONDS)
-    wide = _around(loud & heard, _OPEN_AHEAD_SECONDS, _CLOSE_AFTER_SECONDS)
+    wide = _bridged(_around(loud & heard, _OPEN_AHEAD_SECONDS, _CLOSE_AFTER_SECONDS), _PAUSE_SECONDS)
     glide = max(3, round(_GLIDE_SECONDS * ROWS_PER_SECOND) | 1)
     window = np.hanning(glide + 2)[1:-1]
     padded = np.pad(wide.astype(np.float64), glide // 2, mode="edge")
@@ -146,29 +150,40 @@ def _around(rows: np.ndarray, ahead_seconds: float, after_seconds: float) -> np.
     return spread[ahead : ahead + len(rows)] > 0
 
 
+def _bridged(rows: np.ndarray, seconds: float) -> np.ndarray:
+    """(T,) with every False stretch of at most `seconds` between two True rows made True."""
+    edges = np.flatnonzero(np.diff(rows.astype(np.int8)))
+    out = rows.copy()
+    for before, after in zip(edges[:-1], edges[1:], strict=True):
+        if rows[before] and after - before <= seconds * ROWS_PER_SECOND:
+            out[before : after + 1] = True
+    return out
+
+
 def shut(coefficients: np.ndarray, closing: np.ndarray, basis: MouthBasis) -> np.ndarray:
     """(T, K) coefficients with the lips together at every p, b and m.
 
-    Regression never quite shuts a mouth. Around each one's peak the opening that is left is taken out along the
-    shortest way in the basis; width and all else stay.
+    Regression never quite shuts a mouth. Where it dips for each of them the opening that is left is taken out along
+    the shortest way in the basis; width and all else stay.
     """
     opening = mouth.gap(basis.displacements(np.eye(basis.size, dtype=np.float32)))  # (K,) gap per unit
-    left = np.clip(coefficients @ opening - _SHUT_GAP, 0, None)
-    strength = np.zeros(len(closing), np.float32)
-    for offset, share in enumerate(_SHUT_WINDOW, _SHUT_FIRST_ROW):
-        strength = np.maximum(strength, share * _moved(closing, offset))
+    gap = coefficients @ opening
+    left = np.clip(gap - _SHUT_GAP, 0, None)
+    half = len(_SHUT_WINDOW) // 2
+    strength = np.zeros(len(closing) + 2 * half, np.float32)
+    for peak in _peaks(closing):
+        near = np.clip(peak + _SHUT_ROW + np.arange(-_SHUT_REACH, _SHUT_REACH + 1), 0, len(gap) - 1)
+        dip = near[np.argmin(gap[near] + _SHUT_CLEARLY * np.abs(near - peak - _SHUT_ROW))]
+        around = strength[dip : dip + len(_SHUT_WINDOW)]
+        np.maximum(around, _SHUT_WINDOW, out=around)
+    strength = strength[half : half + len(closing)]
     return coefficients - (strength * left)[:, None] * opening / (opening @ opening)
 
 
-def _moved(rows: np.ndarray, by: int) -> np.ndarray:
-    """Certain closures (0 or 1) `by` rows later, nothing shifted in from outside."""
-    sure = (rows > _CLOSURE).astype(np.float32)
-    out = np.zeros_like(sure)
-    if by >= 0:
-        out[by:] = sure[: len(sure) - by]
-    else:
-        out[:by] = sure[-by:]
-    return out
+def _peaks(closing: np.ndarray) -> np.ndarray:
+    """Rows of the surest moment of every stretch of certain closure."""
+    edges = np.flatnonzero(np.diff(np.pad(closing > _CLOSURE, 1).astype(np.int8)))
+    return np.array([start + int(np.argmax(closing[start:end])) for start, end in edges.reshape(-1, 2)], int)
 
 
 def speak(waveform: Waveform, features: SpeechFeatures, model: MotionModel, seconds: np.ndarray) -> MouthPath:
