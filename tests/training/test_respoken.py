@@ -26,7 +26,7 @@ def listener(store: WeightStore) -> Listener:
 @pytest.fixture(scope="module")
 def sentence(store: WeightStore) -> Waveform:
     material = WeightStore(store.folder / "demo", artefacts=MATERIAL)
-    return audio.load(material.path("voice")).cut(0, 4)
+    return audio.load(material.path("voice")).cut(0, 2.4)
 
 
 def test_warping_finds_a_stretch_of_time() -> None:
@@ -62,7 +62,7 @@ def test_a_voice_at_another_pace_is_laid_where_the_words_were(
     """The synthesiser is the speaker himself, hurried: every moment is known beforehand."""
     monkeypatch.setattr(respoken, "_synthesiser", lambda *_: lambda _: at_tempo(sentence.samples, 1.2))
     monkeypatch.setattr(respoken, "_PACE", (0.8, 0.8001))
-    said = Transcript("en", (Phrase("anything", 0.0, 4.0),))
+    said = Transcript("en", (Phrase("anything", 0.0, 2.4),))
     (voice,) = respoken.respoken(sentence, said, 1, listener, np.random.default_rng(0))
     assert voice.sure.mean() > 0.8
     true = np.arange(len(voice)) / 50 / 0.8
@@ -74,7 +74,7 @@ def test_words_that_were_misunderstood_teach_nothing(
 ) -> None:
     backwards = sentence.samples[::-1].copy()
     monkeypatch.setattr(respoken, "_synthesiser", lambda *_: lambda _: backwards)
-    said = Transcript("en", (Phrase("anything", 0.0, 4.0),))
+    said = Transcript("en", (Phrase("anything", 0.0, 2.4),))
     assert respoken.respoken(sentence, said, 2, listener, np.random.default_rng(0)) == []
 
 
