@@ -63,7 +63,8 @@ class Recoder:
                 if before is not None:
                     yield from before.packets(budget)
                 self._require_all(run, encoding)
-                before = _Ending(run.octets, taken, self._ending(encoding, pool))
+                alone = self._encoders.threads == 1
+                before = _Ending(run.octets, taken, encoding.last if alone else pool.submit(encoding.last).result)
             if before is not None:
                 yield from before.packets(budget)
 
@@ -94,23 +95,14 @@ class Recoder:
 
     def _trial(self, sample: Sample, keyframes: frozenset[int], rate_factor: float) -> int:
         """Octets of the sample's own pictures at this rate factor."""
+        octets, threads, index = 0, self._encoders.threads, self._splice.index
         around = range(sample.frames[0].start, sample.frames[-1].stop)  # seeking between would cost more
-        excerpt = Excerpt(self._splice.index, (around,))
-        pictures = decode.frames(self._source, excerpt, threads=self._encoders.threads)
-        made: list[Coded] = []
-        with ThreadPoolExecutor(1, "last-pictures") as pool:
-            endings = []
-            for stretch in sample.frames:
-                encoding = _Encoding(self._encoders.open(1, len(stretch), rate_factor), keyframes)
-                made += encoding.taken_in(_inside(stretch, pictures))
-                endings.append(self._ending(encoding, pool))
-            for last in endings:
-                made += last()
-        return sum(len(coded.data) for coded in made if coded.pts in sample.counted)
-
-    def _ending(self, encoding: _Encoding, pool: ThreadPoolExecutor) -> Callable[[], list[Coded]]:
-        """Its last pictures, brought out beside what comes next where there is a second thread."""
-        return encoding.last if self._encoders.threads == 1 else pool.submit(encoding.last).result
+        pictures = decode.frames(self._source, Excerpt(index, (around,)), threads=threads)
+        for stretch in sample.frames:
+            encoding = _Encoding(self._encoders.open(1, len(stretch), rate_factor), keyframes)
+            made = [*encoding.taken_in(_inside(stretch, pictures)), *encoding.last()]
+            octets += sum(len(coded.data) for coded in made if coded.pts in sample.counted)
+        return octets
 
 
 def _inside(stretch: range, frames: Iterator[Frame]) -> Iterator[Frame]:
