@@ -141,6 +141,14 @@ def wav(path: Path, sound: np.ndarray, sample_rate: int = SAMPLE_RATE) -> Path:
     return path
 
 
+def sound(path: Path, samples: np.ndarray, encoder: str) -> Path:
+    """A file of sound alone: (n,) float samples at SAMPLE_RATE in stereo."""
+    with av.open(str(path), "w") as output:
+        stream = _audio_stream(output, Track(encoder))
+        _encode_sound(output, stream, samples, "stereo")
+    return path
+
+
 def _rgb(look: Look, number: int) -> np.ndarray:
     rows, columns = np.mgrid[0 : look.height, 0 : look.width]
     picture = np.stack([columns + number, rows * 2 + number, (rows + columns) // 2 + 3 * number], axis=2) % 256

@@ -50,6 +50,39 @@ def test_sound_is_resampled_and_laid_on_the_clock(tmp_path: Path) -> None:
     assert peak(origin_seconds=-1.0)[0] == pytest.approx(1.5, abs=0.0005)
 
 
+@pytest.mark.parametrize(
+    ("suffix", "codec"),
+    [
+        (".mp4", "aac"),
+        (".mkv", "libopus"),
+        (".mkv", "libmp3lame"),
+        (".wav", ""),
+        (".ts", "aac"),
+        (".avi", "libmp3lame"),
+    ],
+)
+def test_sound_far_into_a_file_is_sought(
+    tmp_path: Path, suffix: str, codec: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """... and is what is heard there when the file is read from its beginning."""
+    times = np.arange(9 * 48_000) / 48_000
+    rising = (0.3 * np.sin(2 * np.pi * (100 + 10 * times) * times)).astype(np.float32)  # nowhere like itself
+    path = tmp_path / f"a{suffix}"
+    path = synthetic.sound(path, rising, codec) if codec else synthetic.wav(path, rising)
+
+    def heard() -> np.ndarray:
+        return np.concatenate(list(decode.audio(path, None, 16_000, origin_seconds=6.0)), axis=1)[0]
+
+    monkeypatch.setattr(decode, "_FAR_SECONDS", 2.0)
+    sought = heard()
+    monkeypatch.setattr(decode, "_FAR_SECONDS", 1e9)
+    read = heard()
+    assert len(sought) == pytest.approx(len(read), abs=64)
+    inside = slice(100, min(len(sought), len(read)) - 100)
+    within_a_millisecond = (np.roll(sought, lag)[inside] for lag in range(-16, 17))  # Matroska's clock
+    assert max(np.corrcoef(moved, read[inside])[0, 1] for moved in within_a_millisecond) > 0.99
+
+
 def test_mono_and_stereo_keep_their_level(tmp_path: Path) -> None:
     path = synthetic.wav(tmp_path / "a.wav", np.full(48_000, 0.5, np.float32))
     stereo = np.concatenate(list(decode.audio(path, None, 48_000, "stereo")), axis=1)

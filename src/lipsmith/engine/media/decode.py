@@ -7,7 +7,7 @@ packets are passed over; only a file that gives nothing at all is an error.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -36,6 +36,8 @@ _MATRIX = {
 }
 _GAP_SECONDS = 0.1  # a longer hole between audio packets is silence; less is rounding of time stamps
 _LONGEST_GAP_SECONDS = 600.0  # beyond it the time stamps are broken, not the sound missing
+_FAR_SECONDS = 30.0  # of sound, from which on seeking is worth it
+_PREROLL_SECONDS = 1.0  # decoders lean on what came before
 
 
 @dataclass(frozen=True)
@@ -99,11 +101,11 @@ def audio(
 
     `stream_index` None is the first audio stream. `layout` is FFmpeg's name. Mono into stereo keeps its level, stereo
     into mono is the mean. With `origin_seconds` (container clock) the first sample is the one heard at that time:
-    earlier sound is cut, a later start is preceded by silence; without it the first sample is the stream's first.
+    earlier sound is cut, a later start is preceded by silence; without it the first sample is the stream's first. What
+    lies more than half a minute before that time is passed over by seeking.
     Raises NoAudioStream, BrokenMedia (nothing decodes) and the errors of `open_input`.
     """
-    with open_input(path) as container:
-        stream = _audio_stream(container, stream_index, path)
+    with _sound_near(path, stream_index, origin_seconds) as (container, stream):
         aligner = _Aligner(sample_rate, origin_seconds)
         heard = False
         for block, seconds in _resampled(container, stream, sample_rate, layout):
@@ -227,6 +229,39 @@ def _decoded(container: InputContainer, stream: av.VideoStream | av.AudioStream)
             continue
         except av.FFmpegError:
             return  # the demuxer cannot go on: probe has warned of it
+
+
+@contextmanager
+def _sound_near(
+    path: Path, stream_index: int | None, seconds: float | None
+) -> Iterator[tuple[InputContainer, av.AudioStream]]:
+    """The file, standing shortly before this time of its sound where that is far in; else, or where seeking fails, at
+    its beginning."""
+    with open_input(path) as container:
+        stream = _audio_stream(container, stream_index, path)
+        far = _far_into(stream, seconds)
+        stands = far is None
+        if far is not None:
+            with suppress(av.FFmpegError, StopIteration):
+                container.seek(far, stream=stream)
+                first = next(packet for packet in demuxed(container, stream) if packet.size)
+                stands = first.pts is not None and first.pts <= far
+                container.seek(far, stream=stream)
+        if stands:
+            yield container, stream
+            return
+    with open_input(path) as container:
+        yield container, _audio_stream(container, stream_index, path)
+
+
+def _far_into(stream: av.AudioStream, seconds: float | None) -> int | None:
+    """The time stamp to seek for this time of the container's clock; None where that would save little."""
+    if seconds is None or stream.time_base is None:
+        return None
+    first = (stream.start_time or 0) * stream.time_base
+    return (
+        clock.pts_of_seconds(seconds - _PREROLL_SECONDS, stream.time_base) if seconds > first + _FAR_SECONDS else None
+    )
 
 
 def _stamp(picture: av.VideoFrame, last: int | None, video: VideoSpec) -> int:
