@@ -21,7 +21,6 @@ from lipsmith.engine.faces.track import Nets, track_faces
 from lipsmith.engine.media import decode
 from lipsmith.engine.media.clock import Span
 from lipsmith.engine.media.probe import probe
-from lipsmith.engine.progress import silent
 from lipsmith.engine.quality import conformance
 from lipsmith.engine.rehearsal import DubOptions, VoiceFor, bounded, cast_parts
 from lipsmith.engine.render.performance import Performance
@@ -32,18 +31,13 @@ CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
-def shot(clips: Path) -> Path:
-    return clips / "video/hdtf_woman_256_10s.mp4"
+def shot(seen: footage.Footage) -> Path:
+    return seen.spec.path
 
 
 @pytest.fixture(scope="module")
 def voice(clips: Path) -> Path:
     return clips / "audio/es_dreamtalk1.wav"
-
-
-@pytest.fixture(scope="module")
-def seen(shot: Path, store: WeightStore) -> footage.Footage:
-    return footage.look(shot, store=store, nets=Nets(store, CPU), device=CPU, threads=2, progress=silent)
 
 
 @pytest.fixture(scope="module")

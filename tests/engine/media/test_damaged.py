@@ -31,7 +31,7 @@ SOUND_FILES = {
     "ffv1.mkv",
     "two sounds, subtitles, chapters.mov",
 }
-COUNT = 16 * len(SOUND_FILES)  # every kind of damage to every kind of file, twice
+COUNT = 8 * len(SOUND_FILES)  # every kind of damage to every kind of file; `benchmarks mutations` does more
 
 
 def test_damage_is_told_or_dubbed_around(tmp_path: Path) -> None:
@@ -41,7 +41,7 @@ def test_damage_is_told_or_dubbed_around(tmp_path: Path) -> None:
     found = list(mutations.outcomes(tmp_path, 0, COUNT))
     assert [outcome for outcome in found if outcome.fault] == []
     kinds = Counter(outcome.kind for outcome in found)
-    assert len(found) == COUNT >= 200 and min(kinds["error"], kinds["dub"]) > 20
+    assert len(found) == COUNT and min(kinds["error"], kinds["dub"]) > 10
 
 
 def test_pictures_that_last_for_hours_are_refused(tmp_path: Path) -> None:

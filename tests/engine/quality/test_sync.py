@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,10 +11,9 @@ pytest.importorskip("torch")
 
 import torch
 
-from lipsmith.engine.faces.measure import closed_mouth, measure
-from lipsmith.engine.faces.track import Nets, watch
+from lipsmith.engine.faces.measure import closed_mouth
+from lipsmith.engine.footage import Footage
 from lipsmith.engine.media import decode
-from lipsmith.engine.media.probe import probe
 from lipsmith.engine.quality import sync
 from lipsmith.engine.quality.sync import Scorer
 from lipsmith.engine.speech import audio
@@ -38,15 +36,11 @@ def scorer() -> Scorer:
 
 
 @pytest.fixture(scope="module")
-def talker(clips: Path, store: WeightStore, scorer: Scorer) -> Talker:
-    path = clips / "video/hdtf_woman_256_10s.mp4"  # held out: no part of Lipsmith was trained on her
-    tracking = watch(probe(path), Nets(store, CPU))
-    measured = measure(tracking.tracks[0])
+def talker(seen: Footage, store: WeightStore, scorer: Scorer) -> Talker:
+    measured = seen.main.measured
     points = measured.points[measured.usable]
-    video = probe(path).video
-    assert video is not None
-    seconds = (tracking.pts[measured.indices] - tracking.pts[0])[measured.usable] * float(video.time_base)
-    sound = audio.gather(decode.audio(path, None, audio.SAMPLE_RATE))
+    seconds = (seen.pts[measured.indices] - seen.pts[0])[measured.usable] * float(seen.video.time_base)
+    sound = audio.gather(decode.audio(seen.spec.path, None, audio.SAMPLE_RATE))
     heard = scorer.hear(extract(sound, load_listener(store, CPU)))
     return Talker(heard, sync.lips(points - closed_mouth(points)), seconds)
 
