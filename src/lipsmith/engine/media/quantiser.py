@@ -6,7 +6,7 @@ Takes the source's pictures of a run, gives x264's or x265's constant rate facto
 of the pictures that others lean on, of a second or so of a run.
 
 **The matching rate factor** is found by trial: where our encoder spends on some pictures of a part's first runs the
-bits that the source spent on them. A trial's own keyframe is left out of the count.
+bits that the source spent on them.
 
 **The rule.** CRF is the source's mean quantiser less `_FINER`, at which our mean quantiser is no larger (x264 and x265
 lay B-frames and quiet areas above the CRF). Where the matching one is finer, since the source's encoder was the less
@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -28,6 +28,7 @@ import av
 import numpy as np
 from av.sidedata.sidedata import SideDataContainer
 
+from lipsmith.engine.media.coded import Coded
 from lipsmith.engine.media.decode import Want, pictures_of
 from lipsmith.engine.media.gops import PacketIndex
 from lipsmith.engine.media.spec import MediaSpec
@@ -46,9 +47,10 @@ _SLOPES = (3.0, 12.0)  # steps of CRF per doubling that are believed of two tria
 _TRIALS = 3  # runs of a part that are tried at most; the others are taken to be like the nearest of these
 _ALIKE = 2.0  # steps between runs of which one trial tells enough
 _PLENTY = 1.5  # of a run's own octets, from which on it need not be known what they buy
-_AIM = 0.92  # of the octets: a trial cannot look as far ahead as a run and comes out that much cheaper (13 clips)
-_SAMPLE_FRAMES = (18, 24)  # of each of two samples, an eighth of the run
-_LEAD = 6  # of them, at the beginning: they follow the trial's own keyframe and are not counted
+_AIM = 0.92  # of the octets: a trial cannot look as far ahead as a run and comes out that much cheaper (24 clips)
+_SAMPLE_FRAMES = (12, 16)  # of each of two samples, an eighth of the run
+_BLIND_SAMPLE_FRAMES = (18, 24)  # where no quantiser is known and the trial alone tells
+_AROUND = 8  # pictures before and after a sample that tell, too, what the source spends there
 _READ_FRAMES = 30
 _LOOSER = 1.5  # how much coarser than matching a run may be when others took too much, where no quantiser is known
 _RANGE = (4, 51)
@@ -121,22 +123,22 @@ def read(spec: MediaSpec, index: PacketIndex, run: Run) -> float | None:
     return float(np.mean(known)) if known else None
 
 
-def matching(octets: int, encoded_octets: Callable[[float], int], guess: float) -> float:
-    """The rate factor at which `encoded_octets` of some pictures are the source's `octets`; one or two trials."""
+def matching(ratio: Callable[[float], float], guess: float) -> float:
+    """The rate factor at which some pictures take the source's octets, in one or two trials; `ratio`: ours to those."""
     factor = float(np.clip(guess, *_RANGE))
-    surplus = _doublings(encoded_octets(factor), octets)
+    surplus = _doublings(ratio(factor))
     step = _PER_DOUBLING * surplus
     if abs(step) >= _NEAR:
         before, surplus_before = factor, surplus
         factor = float(np.clip(factor + step, *_RANGE))
-        surplus = _doublings(encoded_octets(factor), octets)
+        surplus = _doublings(ratio(factor))
         per_doubling = (factor - before) / (surplus_before - surplus or 1e-6)
         step = float(np.clip(per_doubling, *_SLOPES)) * surplus
     return float(np.clip(factor + step, *_RANGE))
 
 
-def _doublings(octets: int, wanted: int) -> float:
-    return math.log2(max(octets, 1) / max(_AIM * wanted, 1))
+def _doublings(ratio: float) -> float:
+    return math.log2(max(ratio, 1e-6) / _AIM)
 
 
 def _settled(frames: range) -> range:
@@ -146,21 +148,62 @@ def _settled(frames: range) -> range:
 
 
 @dataclass(frozen=True)
-class Sample:
-    """Some pictures of a run to try a rate factor on."""
+class Samples:
+    """Stretches of a run to try a rate factor on, and what the source spent there and on the run."""
 
     frames: tuple[range, ...]
-    counted: frozenset[int]  # their time stamps, but for those that follow a trial's own keyframe
-    octets: int  # of those in the source
+    usual: tuple[float, ...]  # of each: octets of a source's picture there and around it, keyframes left out
+    keyframes: int  # of the run
+    keyframe_octets: int
+    octets: int
 
     @classmethod
-    def of(cls, index: PacketIndex, run: Run) -> Sample:
+    def of(cls, index: PacketIndex, run: Run, quantiser: float | None) -> Samples:
         """From a sixth and from the middle of the run, as it is decoded from its start, or all of a short one."""
-        each = int(np.clip(len(run.frames) // 8, *_SAMPLE_FRAMES))
+        each = int(np.clip(len(run.frames) // 8, *(_BLIND_SAMPLE_FRAMES if quantiser is None else _SAMPLE_FRAMES)))
         frames = (run.frames,) if len(run.frames) <= 2 * each else _early(run.frames, each)
-        lead = _LEAD if len(frames) > 1 else 0
-        stamps = np.concatenate([index.stamps[part.start + lead : part.stop] for part in frames])
-        return cls(frames, frozenset(stamps.tolist()), int(index.octets[np.isin(index.pts, stamps)].sum()))
+        shown = np.flatnonzero(index.shown)
+        order = shown[np.argsort(index.pts[shown])][run.frames.start : run.frames.stop]
+        octets, is_key = index.octets[order], np.isin(order, index.openings)
+        usual = []
+        for part in frames:
+            first, last = part.start - run.frames.start, part.stop - run.frames.start
+            around = slice(max(first - _AROUND, 0), last + _AROUND)
+            others = octets[around][~is_key[around]]
+            usual.append(float(others.mean()) if len(others) else 0.0)
+        return cls(frames, tuple(usual), int(is_key.sum()), int(octets[is_key].sum()), int(octets.sum()))
+
+    def ratio(self, made: Sequence[Sequence[Coded]]) -> float:
+        """Octets of the run as we should make it to the source's, by the pictures we made of each stretch.
+
+        Of a stretch whole groups are compared, of a picture that others lean on and those shown before it, so that
+        dear and cheap ones are as many as belong together; not the last one, which ends because the stretch does.
+        """
+        ours = theirs = 0.0
+        for usual, pictures in zip(self.usual, made, strict=True):
+            counted = [one for group in _groups(pictures)[1:-1] if not group[0].is_keyframe for one in group]
+            ours, theirs = ours + _octets(counted), theirs + len(counted) * usual
+        if len(made) == 1 or not theirs:
+            return sum(map(_octets, made)) / max(self.octets, 1)
+        keys = [len(one.data) for pictures in made for one in pictures if one.is_keyframe]
+        others = ours / theirs * (self.octets - self.keyframe_octets)
+        return (self.keyframes * float(np.mean(keys)) + others) / max(self.octets, 1)
+
+
+def _groups(pictures: Sequence[Coded]) -> list[list[Coded]]:
+    """In the encoder's order: each begins with a picture that is shown later than all before."""
+    groups: list[list[Coded]] = []
+    latest = -math.inf
+    for one in pictures:
+        if one.pts > latest:
+            groups.append([])
+            latest = one.pts
+        groups[-1].append(one)
+    return groups
+
+
+def _octets(pictures: Sequence[Coded]) -> int:
+    return sum(len(one.data) for one in pictures)
 
 
 def _early(frames: range, each: int) -> tuple[range, range]:

@@ -23,7 +23,7 @@ from lipsmith.engine.media.encode import RunEncoders
 from lipsmith.engine.media.frame import Frame
 from lipsmith.engine.media.gops import Excerpt
 from lipsmith.engine.media.probe import require_video
-from lipsmith.engine.media.quantiser import Budget, Matching, Sample
+from lipsmith.engine.media.quantiser import Budget, Matching, Samples
 from lipsmith.engine.media.spec import MediaSpec
 from lipsmith.engine.media.splice import Run, SplicePlan
 from lipsmith.errors import BrokenMedia
@@ -88,21 +88,20 @@ class Recoder:
         index, quantiser = self._splice.index, None
         if self._codec == "h264":
             quantiser = quantisers.read(self._source, index, run)
-        sample = Sample.of(index, run)
-        trial = partial(quantisers.matching, sample.octets, partial(self._trial, sample, run.keyframes))
+        samples = Samples.of(index, run, quantiser)
+        trial = partial(quantisers.matching, partial(self._trial, samples, run.keyframes))
         base, coarsest = matching.base(quantiser, budget, trial)
         return budget.rate_factor(base, at_most=coarsest)
 
-    def _trial(self, sample: Sample, keyframes: frozenset[int], rate_factor: float) -> int:
-        """Octets of the sample's own pictures at this rate factor."""
-        octets, threads, index = 0, self._encoders.threads, self._splice.index
-        around = range(sample.frames[0].start, sample.frames[-1].stop)  # seeking between would cost more
-        pictures = decode.frames(self._source, Excerpt(index, (around,)), threads=threads)
-        for stretch in sample.frames:
+    def _trial(self, samples: Samples, keyframes: frozenset[int], rate_factor: float) -> float:
+        """Our octets at this rate factor to the source's."""
+        around = range(samples.frames[0].start, samples.frames[-1].stop)  # seeking between would cost more
+        pictures = decode.frames(self._source, Excerpt(self._splice.index, (around,)), threads=self._encoders.threads)
+        made = []
+        for stretch in samples.frames:
             encoding = _Encoding(self._encoders.open(1, len(stretch), rate_factor), keyframes)
-            made = [*encoding.taken_in(_inside(stretch, pictures)), *encoding.last()]
-            octets += sum(len(coded.data) for coded in made if coded.pts in sample.counted)
-        return octets
+            made.append([*encoding.taken_in(_inside(stretch, pictures)), *encoding.last()])
+        return samples.ratio(made)
 
 
 def _inside(stretch: range, frames: Iterator[Frame]) -> Iterator[Frame]:
