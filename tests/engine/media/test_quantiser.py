@@ -52,6 +52,15 @@ def test_the_ratio_is_found(times: float, group: int, quantiser: float | None) -
     assert found == pytest.approx(times, rel=0.1)
 
 
+@pytest.mark.parametrize("times", [0.5, 1.0, 1.7])
+def test_of_keyframes_alone_the_ratio_is_theirs(times: float) -> None:
+    at = np.arange(FRAMES)
+    index = PacketIndex(at, at, np.full(FRAMES, KEY), np.ones(FRAMES, bool), at, (), why_not="")
+    samples = Samples.of(index, _run(range(FRAMES), FRAMES * KEY), 24.0)
+    made = [[Coded(i, 1, True, bytes(round(times * KEY))) for i in stretch] for stretch in samples.frames]
+    assert samples.ratio(made) == pytest.approx(times)
+
+
 def test_a_short_run_is_compared_whole() -> None:
     index = _source(3)
     run = _run(range(20), int(index.octets[:20].sum()))

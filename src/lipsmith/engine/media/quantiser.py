@@ -183,11 +183,13 @@ class Samples:
         for usual, pictures in zip(self.usual, made, strict=True):
             counted = [one for group in _groups(pictures)[1:-1] if not group[0].is_keyframe for one in group]
             ours, theirs = ours + _octets(counted), theirs + len(counted) * usual
-        if len(made) == 1 or not theirs:
-            return sum(map(_octets, made)) / max(self.octets, 1)
-        keys = [len(one.data) for pictures in made for one in pictures if one.is_keyframe]
-        others = ours / theirs * (self.octets - self.keyframe_octets)
-        return (self.keyframes * float(np.mean(keys)) + others) / max(self.octets, 1)
+        if len(made) == 1:
+            return _octets(made[0]) / max(self.octets, 1)
+        made_keys = [one for pictures in made for one in pictures if one.is_keyframe]
+        keys = self.keyframes * _octets(made_keys) / max(len(made_keys), 1)
+        if not theirs:  # all are keyframes, or hardly a picture else was made: these tell
+            return keys / max(self.keyframe_octets, 1)
+        return (keys + ours / theirs * (self.octets - self.keyframe_octets)) / max(self.octets, 1)
 
 
 def _groups(pictures: Sequence[Coded]) -> list[list[Coded]]:
