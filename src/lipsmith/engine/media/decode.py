@@ -7,7 +7,7 @@ packets are passed over; only a file that gives nothing at all is an error.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -198,12 +198,17 @@ def _lands_before(spec: MediaSpec, video: VideoSpec, index: PacketIndex, opening
     """Does seeking arrive in time? Demuxers without an index guess, some too late."""
     with open_input(spec.path) as container:
         stream = video_stream(container, video.stream_index)
-        try:
-            container.seek(int(index.dts[opening]), stream=stream)
-            packet = next(packet for packet in demuxed(container, stream) if packet.size)
-        except (av.FFmpegError, StopIteration):
-            return False
-        return packet.pts is not None and packet.pts <= index.pts[opening]
+        return _arrives(container, stream, int(index.dts[opening]), int(index.pts[opening]))
+
+
+def _arrives(container: InputContainer, stream: av.VideoStream | av.AudioStream, sought: int, wanted: int) -> bool:
+    """Whether seeking `sought` brings a packet of `wanted` or before. It takes that packet."""
+    try:
+        container.seek(sought, stream=stream)
+        packet = next(packet for packet in demuxed(container, stream) if packet.size)
+    except (av.FFmpegError, StopIteration):
+        return False
+    return packet.pts is not None and packet.pts <= wanted
 
 
 def sample_count(path: Path, stream_index: int | None, sample_rate: int) -> int:
@@ -235,19 +240,13 @@ def _decoded(container: InputContainer, stream: av.VideoStream | av.AudioStream)
 def _sound_near(
     path: Path, stream_index: int | None, seconds: float | None
 ) -> Iterator[tuple[InputContainer, av.AudioStream]]:
-    """The file, standing shortly before this time of its sound where that is far in; else, or where seeking fails, at
-    its beginning."""
+    """The file, shortly before this time of its sound where that is far in; from its start where seeking fails."""
     with open_input(path) as container:
         stream = _audio_stream(container, stream_index, path)
         far = _far_into(stream, seconds)
-        stands = far is None
-        if far is not None:
-            with suppress(av.FFmpegError, StopIteration):
+        if far is None or _arrives(container, stream, far, far):
+            if far is not None:
                 container.seek(far, stream=stream)
-                first = next(packet for packet in demuxed(container, stream) if packet.size)
-                stands = first.pts is not None and first.pts <= far
-                container.seek(far, stream=stream)
-        if stands:
             yield container, stream
             return
     with open_input(path) as container:
@@ -258,10 +257,9 @@ def _far_into(stream: av.AudioStream, seconds: float | None) -> int | None:
     """The time stamp to seek for this time of the container's clock; None where that would save little."""
     if seconds is None or stream.time_base is None:
         return None
-    first = (stream.start_time or 0) * stream.time_base
-    return (
-        clock.pts_of_seconds(seconds - _PREROLL_SECONDS, stream.time_base) if seconds > first + _FAR_SECONDS else None
-    )
+    if seconds <= (stream.start_time or 0) * stream.time_base + _FAR_SECONDS:
+        return None
+    return clock.pts_of_seconds(seconds - _PREROLL_SECONDS, stream.time_base)
 
 
 def _stamp(picture: av.VideoFrame, last: int | None, video: VideoSpec) -> int:

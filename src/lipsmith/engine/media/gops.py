@@ -56,6 +56,12 @@ class PacketIndex:
         """(F,) int64 time stamps of all shown pictures, in the order they are shown."""
         return np.sort(self.pts[self.shown])
 
+    @property
+    def as_shown(self) -> np.ndarray:
+        """(F,) int64 positions of all shown pictures, in the order they are shown."""
+        order = np.argsort(self.pts, kind="stable")
+        return order[self.shown[order]]
+
 
 @dataclass(frozen=True)
 class Excerpt:

@@ -162,9 +162,8 @@ class Samples:
         """From a sixth and from the middle of the run, as it is decoded from its start, or all of a short one."""
         each = int(np.clip(len(run.frames) // 8, *(_BLIND_SAMPLE_FRAMES if quantiser is None else _SAMPLE_FRAMES)))
         frames = (run.frames,) if len(run.frames) <= 2 * each else _early(run.frames, each)
-        shown = np.flatnonzero(index.shown)
-        order = shown[np.argsort(index.pts[shown])][run.frames.start : run.frames.stop]
-        octets, is_key = index.octets[order], np.isin(order, index.openings)
+        packets = index.as_shown[run.frames.start : run.frames.stop]
+        octets, is_key = index.octets[packets], np.isin(packets, index.openings)
         usual = []
         for part in frames:
             first, last = part.start - run.frames.start, part.stop - run.frames.start

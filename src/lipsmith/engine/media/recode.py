@@ -88,10 +88,13 @@ class Recoder:
         index, quantiser = self._splice.index, None
         if self._codec == "h264":
             quantiser = quantisers.read(self._source, index, run)
-        samples = Samples.of(index, run, quantiser)
-        trial = partial(quantisers.matching, partial(self._trial, samples, run.keyframes))
-        base, coarsest = matching.base(quantiser, budget, trial)
+        base, coarsest = matching.base(quantiser, budget, partial(self._matching, run, quantiser))
         return budget.rate_factor(base, at_most=coarsest)
+
+    def _matching(self, run: Run, quantiser: float | None, guess: float) -> float:
+        """The rate factor that reproduces the run, by trial."""
+        samples = Samples.of(self._splice.index, run, quantiser)
+        return quantisers.matching(partial(self._trial, samples, run.keyframes), guess)
 
     def _trial(self, samples: Samples, keyframes: frozenset[int], rate_factor: float) -> float:
         """Our octets at this rate factor to the source's."""

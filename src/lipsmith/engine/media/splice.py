@@ -96,10 +96,8 @@ def plan(
 ) -> SplicePlan:
     """Which GOPs hold an edited frame. `edited`: (F,) bool per shown frame. Raises NotSpliceable."""
     _require_spliceable(video, index, muxer)
-    order = np.argsort(index.pts, kind="stable")
-    shown = order[index.shown[order]]  # positions of shown packets, as shown
     touched_packets = _hidden_late(index)
-    touched_packets[shown[edited]] = True
+    touched_packets[index.as_shown[edited]] = True
     touched = np.array([touched_packets[gop.first : gop.end].any() for gop in index.gops], bool)
     if not touched.any():
         return SplicePlan(index, (), np.zeros(len(index.pts), bool))
