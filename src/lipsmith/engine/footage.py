@@ -267,6 +267,7 @@ def _repeated(person: Person, once: int, shots: int, count: int) -> Person:
         shot=shot,
         landmarks=tiled(track.landmarks),
         presence=tiled(track.presence),
+        doubt=tiled(track.doubt),
         raw=tiled(track.raw),
     )
     heard = None if person.heard is None else MouthPath(tiled(person.heard.coefficients))

@@ -462,7 +462,7 @@ def _warnings(
                 f"{voice.path.name} ends {length - waveform.seconds:.1f} s before the video; the mouth rests then."
             )
     if not dubbed:
-        told.append("No frame was dubbed: no dubbed actor is near and frontal enough anywhere.")
+        told.append("No frame was dubbed: no dubbed actor is near, frontal and clear enough anywhere.")
     return tuple(dict.fromkeys(told))
 
 

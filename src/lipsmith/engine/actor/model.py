@@ -94,8 +94,8 @@ def train(
     rows = choose(measured)
     if len(rows) < MIN_FRAMES:
         raise NoFace(
-            f"{footage}: actor {actor} is seen near and frontal in {len(rows)} frames only; "
-            f"at least {MIN_FRAMES} are needed."
+            f"{footage}: actor {actor} is seen well (near, frontal, his mouth not hidden) in {len(rows)} frames only; "
+            f"at least {MIN_FRAMES} are needed. Give footage that shows him better."
         )
     part = out.with_name(f".{out.name}.{uuid.uuid4().hex}")
     full = (1 << video.bit_depth) - 1

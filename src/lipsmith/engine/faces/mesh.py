@@ -35,6 +35,7 @@ _RIGHT_EYE = [263,249,390,373,374,380,381,382,362,466,388,387,386,385,384,398,35
               260,259,257,258,286,414,446,261,448,449,450,451,452,453,464,342,445,444,443,442,441,413,265,353,276,283,
               282,295,372,340,346,347,348,349,350,357,465,383,300,293,334,296,336,285,417]
 # fmt: on
+LIPS = tuple(_LIPS[:40])  # inner and outer outline; the set is its own mirror image
 _EYE_CORNERS = (33, 263)  # outer corners; their line gives the region's angle
 _MESH_ONLY = 468  # points without the irises
 
@@ -62,6 +63,22 @@ class FaceMesh:
             points[i, :, :2] = points[i, :, :2] @ matrix[:, :2].T + matrix[:, 2]
             points[i, :, 2] *= regions[i].size / INPUT_SIZE
         return points, presence
+
+    def lips_in_mirror(self, pictures: Sequence[np.ndarray], regions: Sequence[Region]) -> np.ndarray:
+        """(N, 2) float32 middle of the lips in pixels, as the net sees it in the mirror.
+
+        A net that sees lips finds them where it found them before; one that guesses behind a hand guesses elsewhere.
+        """
+        found = np.empty((len(regions), 2), np.float32)
+        for start in range(0, len(regions), _BATCH):
+            part = slice(start, start + _BATCH)
+            pairs = [_cut_out(picture, region) for picture, region in zip(pictures[part], regions[part], strict=True)]
+            points, _ = self._run(np.stack([crop[:, ::-1] for crop, _ in pairs]))
+            middle = points[:, LIPS, :2].mean(1)
+            middle[:, 0] = INPUT_SIZE - 1 - middle[:, 0]
+            for row, ((_, matrix), at) in enumerate(zip(pairs, middle, strict=True), start):
+                found[row] = matrix[:, :2] @ at + matrix[:, 2]
+        return found
 
     def _run(self, crops: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         with torch.inference_mode():

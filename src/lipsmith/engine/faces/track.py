@@ -19,7 +19,7 @@ from scipy.ndimage import correlate1d
 
 from lipsmith.engine.faces.align import likeness, shape_signature
 from lipsmith.engine.faces.detect import FaceDetector, Region
-from lipsmith.engine.faces.mesh import FaceMesh, region_of
+from lipsmith.engine.faces.mesh import LIPS, FaceMesh, region_of
 from lipsmith.engine.media import decode, shots
 from lipsmith.engine.media.gops import Excerpt
 from lipsmith.engine.media.probe import require_video
@@ -29,6 +29,7 @@ from lipsmith.weights import WeightStore
 
 CHUNK = 8  # frames between detections
 MIN_PRESENCE = 0.5
+_DOUBT_EVERY = 4  # frames: what hides a mouth does so for longer
 _MIN_OVERLAP = 0.2  # of regions, to be the same face in neighbouring looks
 _MAX_FACES = 5  # per picture, largest first
 _LEAST_SIZE = 0.35  # of the largest face: smaller ones are passers-by, and each costs 6 kB a frame
@@ -48,11 +49,13 @@ class FaceTrack:
     indices: np.ndarray  # (N,) int64 frame indices in the stream, increasing
     landmarks: np.ndarray  # (N, 478, 3) float32, pixels of the coded picture, smoothed
     presence: np.ndarray  # (N,) float32 in [0, 1]
+    doubt: np.ndarray  # (N,) float32 pixels between the lips as seen and as seen in the mirror: large where hidden
     shot: np.ndarray  # (N,) int32: number of the shot, from 0
     raw: np.ndarray  # (N, 478, 3) float32, as the net saw each picture by itself: where pixels are to be taken from
 
     def __post_init__(self) -> None:
-        counts = {len(self.indices), len(self.landmarks), len(self.raw), len(self.presence), len(self.shot)}
+        arrays = (self.indices, self.landmarks, self.raw, self.presence, self.doubt, self.shot)
+        counts = {len(array) for array in arrays}
         if len(counts) != 1:
             raise ValueError(f"a track's arrays have one length: {counts = }")
 
@@ -83,16 +86,16 @@ class _Growing:
     last_index: int
     shot: int
     signature: np.ndarray | None = None
-    rows: list[tuple[int, float, int]] = field(default_factory=list)  # frame index, presence, shot
+    rows: list[tuple[int, float, float, int]] = field(default_factory=list)  # frame index, presence, doubt, shot
     blocks: list[np.ndarray] = field(default_factory=list)  # (512, 478, 3) each: landmarks of the rows
 
-    def add(self, index: int, points: np.ndarray, presence: float, shot: int) -> None:
+    def add(self, index: int, points: np.ndarray, presence: float, doubt: float, shot: int) -> None:
         """Copied into a block: thousands of small arrays between pictures would leave the heap full of holes."""
         place = len(self.rows) % _BLOCK_ROWS
         if place == 0:
             self.blocks.append(np.empty((_BLOCK_ROWS, *points.shape), np.float32))
         self.blocks[-1][place] = points
-        self.rows.append((index, presence, shot))
+        self.rows.append((index, presence, doubt, shot))
         self.regions, self.last_index, self.shot = region_of(points), index, shot
 
 
@@ -146,8 +149,16 @@ class Tracker:
         if not seen:
             return
         face = self._whose(looks[seen[0]].index, points[seen])
+        doubt = self._doubt(pictures, points)
         for i in seen:
-            face.add(looks[i].index, points[i], float(presence[i]), self._shot)
+            face.add(looks[i].index, points[i], float(presence[i]), float(doubt[i]), self._shot)
+
+    def _doubt(self, pictures: Sequence[np.ndarray], points: np.ndarray) -> np.ndarray:
+        """(n,) pixels by which the lips of (n, 478, 3) points lie elsewhere in the mirror; looked at now and then."""
+        some = range(0, len(pictures), _DOUBT_EVERY)
+        mirrored = self._mesh.lips_in_mirror([pictures[i] for i in some], [region_of(points[i]) for i in some])
+        apart = np.linalg.norm(points[some][:, LIPS, :2].mean(1) - mirrored, axis=1)
+        return np.interp(np.arange(len(pictures)), some, apart)
 
     def _whose(self, index: int, points: np.ndarray) -> _Growing:
         """The growing track that these (n, 478, 3) points continue, or a new one."""
@@ -180,7 +191,8 @@ class Tracker:
             np.array([row[0] for row in face.rows], np.int64),
             raw.copy(),
             np.array([row[1] for row in face.rows], np.float32),
-            np.array([row[2] for row in face.rows], np.int32),
+            np.array([row[2] for row in face.rows], np.float32),
+            np.array([row[3] for row in face.rows], np.int32),
             raw,
         )
         face.blocks.clear()
@@ -328,6 +340,7 @@ def watch(
         for track in tracks:
             np.divide(track.landmarks, scale, out=track.landmarks)
             np.divide(track.raw, scale, out=track.raw)
+            np.divide(track.doubt, scale, out=track.doubt)
     progress(stage, len(stamps), len(stamps))
     pts = np.array(stamps, np.int64) if excerpt is None else excerpt.index.stamps
     return Tracking(tracks, tuple(cuts), pts)
