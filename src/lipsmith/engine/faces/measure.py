@@ -30,9 +30,9 @@ AT_LOWER = {point: i for i, point in enumerate(LOWER_FACE)}
 MIN_FACE_WIDTH_PIXELS = 56.0  # below, lips are too few pixels to be replaced well
 MAX_YAW_DEGREES = 48.0  # beyond, half the mouth is hidden and the mesh guesses it
 MIN_PRESENCE = 0.7
-# Face widths between the lips as seen and as seen in the mirror (docs/log.md). No visible mouth of 54 clips comes to the
-# first; behind hands it is 0.06-0.19. In the middle frame of a shot it is 0.014 at most, 0.04 where the mesh lies beside
-# the face all the time, which says so only now and then.
+# Face widths between the lips as seen and as seen in the mirror (docs/log.md). No visible mouth of 54 clips comes to
+# the first; behind hands it is 0.06-0.19. The median of a shot is 0.014 at most, and 0.04 where the mesh lies beside
+# the face nearly all the time, which not every frame tells.
 _MOST_DOUBT, _USUAL_DOUBT = 0.05, 0.025
 _HIDDEN_AROUND = 3  # rows before and after such a one: a hand comes and goes
 _CLOSED_PERCENTILE = 25

@@ -37,6 +37,7 @@ _MAGIC = (
     (0, b"RIFF"), (0, b"FLV"), (0, b"\x00\x00\x01\xba"), (0, b"\x00\x00\x01\xb3"), (0, b"OggS"), (0, b"fLaC"),
     (0, b"ID3"), (0, b"\xff\xfb"), (0, b"0&\xb2u"), (0, b"G@"),
 )  # fmt: skip
+_GIVE_FOOTAGE = "give footage or speech, such as .mov, .mp4, .mkv, .mxf or .wav"
 # FFmpeg opens these as one-frame "videos" or draws their text; none is footage.
 _NOT_FOOTAGE = ("tty", "image2", "ico", "bin", "xbin", "adf", "idf")
 
@@ -53,7 +54,7 @@ def probe(path: Path) -> MediaSpec:
         video = _video_spec(container, tallies, path, warnings)
         audio = tuple(_audio_spec(stream, tallies[stream.index], warnings) for stream in container.streams.audio)
         if video is None and not any(spec.duration_seconds_from_content for spec in audio):
-            raise BrokenMedia(f"{path}: neither a picture nor a sound can be read from it.")
+            raise BrokenMedia(f"{path}: neither a picture nor a sound can be read from it; copy or export it again.")
         return MediaSpec(
             path=path,
             container=container.format.name,
@@ -76,7 +77,7 @@ def require_video(spec: MediaSpec) -> VideoSpec:
 
 def no_video(path: Path) -> NoVideoStream:
     """The error of a file without moving pictures."""
-    return NoVideoStream(f"{path}: there is no video stream in it, only sound.")
+    return NoVideoStream(f"{path}: there is no video stream in it, only sound; give the shot, not the voice.")
 
 
 def open_input(path: Path) -> InputContainer:
@@ -85,14 +86,19 @@ def open_input(path: Path) -> InputContainer:
     try:
         container = av.open(str(path), metadata_errors="replace")
     except av.PermissionError as error:
-        raise FileNotReadable(f"{path}: no permission to read it.") from error
+        raise FileNotReadable(
+            f"{path}: no permission to read it; give the user that runs Lipsmith the right to."
+        ) from error
     except (av.FFmpegError, ValueError) as error:
         if _looks_like_media(path):
-            raise BrokenMedia(f"{path}: it begins like a media file but cannot be opened; is it complete?") from error
-        raise NotMedia(f"{path}: not a media file of any known kind.") from error
+            raise BrokenMedia(
+                f"{path}: it begins like a media file but cannot be opened; copy or export it whole."
+            ) from error
+        raise NotMedia(f"{path}: not a media file of any known kind; {_GIVE_FOOTAGE}.") from error
     if not _is_footage(container):
         container.close()
-        raise NotMedia(f"{path}: neither a video nor a sound file (it reads as '{container.format.name}').")
+        kind = container.format.name
+        raise NotMedia(f"{path}: neither a video nor a sound file (it reads as '{kind}'); {_GIVE_FOOTAGE}.")
     return container
 
 
@@ -136,13 +142,13 @@ class _Tally:
 
 def _check_readable(path: Path) -> None:
     if not path.exists():
-        raise FileMissing(f"{path}: there is no such file.")
+        raise FileMissing(f"{path}: there is no such file; check its name and folder.")
     if path.is_dir():
-        raise NotMedia(f"{path}: this is a folder, not a media file.")
+        raise NotMedia(f"{path}: this is a folder, not a media file; name a file in it.")
     if not os.access(path, os.R_OK):
-        raise FileNotReadable(f"{path}: no permission to read it.")
+        raise FileNotReadable(f"{path}: no permission to read it; change its rights.")
     if path.is_file() and path.stat().st_size == 0:
-        raise FileEmpty(f"{path}: the file is empty.")
+        raise FileEmpty(f"{path}: the file is empty; copy or export it again.")
 
 
 def _looks_like_media(path: Path) -> bool:
@@ -259,11 +265,13 @@ def first_picture(path: Path, stream_index: int) -> av.VideoFrame:
                 for picture in packet.decode():
                     return picture
             except StopIteration:
-                raise BrokenMedia(f"{path}: no picture in it can be decoded.") from None
+                raise BrokenMedia(f"{path}: no picture in it can be decoded; export it again.") from None
             except av.InvalidDataError:
                 continue  # a damaged packet; a later one may decode
             except av.FFmpegError as error:
-                raise BrokenMedia(f"{path}: no picture in it can be decoded ({error.strerror}).") from error
+                raise BrokenMedia(
+                    f"{path}: no picture in it can be decoded ({error.strerror}); export it again."
+                ) from error
 
 
 def _color(picture: av.VideoFrame, context: av.VideoCodecContext) -> ColorSpec:
