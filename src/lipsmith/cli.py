@@ -313,7 +313,7 @@ def _print_dub(terminal: Terminal, result: DubResult, report: Path | None) -> No
     terminal.line(f"{result.output}", style="bold")
     terminal.line(
         f"  {result.frames_dubbed} of {result.frames_total} frames dubbed, "
-        f"{result.frames_without_face} without a face, "
+        f"{result.frames_without_face} as filmed for want of a face that can be dubbed, "
         f"{result.frames_retried} retried, {result.frames_softened} softened; "
         f"{sum(result.stage_seconds.values()):.1f} s"
     )
