@@ -43,14 +43,13 @@ def run() -> None:
             table.said(_pair(clips.clip(target), clips.clip(speaker), Path(folder))) for target, speaker in clips.PAIRS
         ]
         quiet = [table.said(_silence(clips.clip(target), Path(folder))) for target in SILENT_TARGETS]
-    closed = float(np.average([r["closed"] for r in quiet], weights=[r["frames"] for r in quiet]))  # type: ignore[misc]
     summary = {
         "Q4 gap r at lag 0, mean (bar 0.78)": table.mean(rows, "gap_r"),
         "Q4 undubbed source, mean": table.mean(rows, "source_r"),
         "Q4 lag of best fit in frames, mean of sizes": float(np.mean([abs(float(r["lag_frames"])) for r in rows])),  # type: ignore[arg-type]
-        "Q5 closed frames under silence (bar 0.99)": closed,
-        "Q6 p, b, m closed within a frame, of all": _share(rows, "shut"),
-        "Q6 real speakers of the same voices": _share(rows, "really_shut"),
+        "Q5 closed frames under silence (bar 0.99)": table.weighted(quiet, "closed", "frames"),
+        "Q6 p, b, m closed within a frame, of all": table.weighted(rows, "shut", "closures"),
+        "Q6 real speakers of the same voices": table.weighted(rows, "really_shut", "closures"),
         "Q7 sharpness, mean (bar 0.85-1.15)": table.mean(rows, "sharpness"),
         "Q8 jerk, mean (bar 1.05)": table.mean(rows, "jerk"),
     }
@@ -102,12 +101,6 @@ def _rest_gap(path: Path) -> float:
     """Inner gap of a speaker's closed mouth, which `Truth` measures displacements from."""
     points = talker.seen(path).people[0].measured
     return float(mouth.gap(closed_mouth(points.points[points.usable])))
-
-
-def _share(rows: list[dict[str, object]], key: str) -> float:
-    """Mean over all closures of all pairs."""
-    counted = [row for row in rows if row["closures"]]
-    return float(np.average([row[key] for row in counted], weights=[row["closures"] for row in counted]))  # type: ignore[misc]
 
 
 def _silence(target: Path, folder: Path) -> dict[str, object]:

@@ -6,7 +6,6 @@ deviations after scaling by the actor's calibration; the lag at which the gap fi
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 
 from benchmarks import clips, table, talker
@@ -35,12 +34,11 @@ def run() -> None:
                 "lag_s": talker.best_lag(true.seconds, gap, true.seconds, seen),
             }
         )
-    length = np.array([row["seconds"] for row in rows])
     summary = {
         "Q1 gap r, mean of clips (bar 0.82)": table.mean(rows, "gap_r"),
         "Q1 width r, mean of clips (bar 0.72)": table.mean(rows, "width_r"),
-        "Q1 gap r, weighted by length": float(np.average([row["gap_r"] for row in rows], weights=length)),
-        "Q1 width r, weighted by length": float(np.average([row["width_r"] for row in rows], weights=length)),
+        "Q1 gap r, weighted by length": table.weighted(rows, "gap_r", "seconds"),
+        "Q1 width r, weighted by length": table.weighted(rows, "width_r", "seconds"),
         "Q2 std ratio, mean of clips (bar 0.9-1.1)": table.mean(rows, "std_ratio"),
     }
     table.report("motion", rows, summary)

@@ -3,9 +3,8 @@
 Windows of 2 s every second. Offset: the sound is moved by -5 to 5 frames of 40 ms and found again, against the clip's
 own offset over its whole length (real files carry one; what is scored is agreement of a window with its clip). Where
 the scorer does not believe its own answer for a whole clip (`sure`), a user is told no offset: the same figure without
-the windows of such clips stands beside the one of all. AUC:
-agreement of a window with its own sound at the clip's offset, against agreement with a stretch of another speaker's
-(log odds of that lag among those around it).
+the windows of such clips stands beside the one of all. AUC: agreement of a window with its own sound at the clip's
+offset, against agreement with a stretch of another speaker's (log odds of that lag among those around it).
 """
 
 from __future__ import annotations
@@ -30,20 +29,16 @@ def run() -> None:
     heard = {path: _heard(path, scorer) for path in clips.held_out()}
     rows = [_clip(path, heard, scorer, rng) for path in heard]
     matched, mismatched = (np.concatenate([row.pop(name) for row in rows]) for name in ("matched", "mismatched"))  # type: ignore[call-overload]
+    believed = [row for row in rows if row["sure"]]
     total = sum(int(row["windows"]) for row in rows)  # type: ignore[call-overload]
     summary = {
         "windows": total,
-        "offset within a frame, of all windows (bar 0.97)": _within(rows),
-        "windows of clips whose offset is believed": sum(int(r["windows"]) for r in rows if r["sure"]),  # type: ignore[call-overload]
-        "offset within a frame, of those": _within([row for row in rows if row["sure"]]),
+        "offset within a frame, of all windows (bar 0.97)": table.weighted(rows, "within", "windows"),
+        "windows of clips whose offset is believed": sum(int(row["windows"]) for row in believed),  # type: ignore[call-overload]
+        "offset within a frame, of those": table.weighted(believed, "within", "windows"),
         "AUC, matched against mismatched (bar 0.98)": _area(matched, mismatched),
     }
     table.report("sync", rows, summary)
-
-
-def _within(rows: list[dict[str, object]]) -> float:
-    """Mean over all windows of these clips."""
-    return float(np.average([r["within"] for r in rows], weights=[r["windows"] for r in rows]))  # type: ignore[misc]
 
 
 def _heard(path: Path, scorer: Scorer) -> np.ndarray:

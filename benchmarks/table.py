@@ -72,6 +72,12 @@ def mean(rows: Sequence[Row], key: str) -> float:
     return float(np.mean([float(row[key]) for row in rows]))  # type: ignore[arg-type]
 
 
+def weighted(rows: Sequence[Row], key: str, by: str) -> float:
+    """Mean of a figure over what `by` counts; rows that count none are left out."""
+    counted = [row for row in rows if row[by]]
+    return float(np.average([float(r[key]) for r in counted], weights=[float(r[by]) for r in counted]))  # type: ignore[arg-type]
+
+
 def _text(value: object) -> str:
     return f"{value:.3f}" if isinstance(value, float) else str(value)
 

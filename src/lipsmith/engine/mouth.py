@@ -18,7 +18,8 @@ LIPS_OUTER = (61,146,91,181,84,17,314,405,321,375,291,185,40,39,37,0,267,269,270
 LIPS_INNER = (78,95,88,178,87,14,317,402,318,324,308,191,80,81,82,13,312,311,310,415)
 # fmt: on
 CHIN = (152, 148, 377, 176, 400, 149, 378, 175, 199, 200, 18)
-MOUTH = LIPS_OUTER + LIPS_INNER + CHIN  # 51
+LIPS = LIPS_OUTER + LIPS_INNER  # the set is its own mirror image
+MOUTH = LIPS + CHIN  # 51
 _AT = {point: i for i, point in enumerate(MOUTH)}
 
 # Pairs (upper, lower) of inner-lip points above each other, mirror pairs around the middle.

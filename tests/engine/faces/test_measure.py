@@ -14,6 +14,7 @@ import torch
 from tests.engine.faces.test_align import face
 
 from lipsmith.engine import footage
+from lipsmith.engine.faces.align import place
 from lipsmith.engine.faces.measure import measure
 from lipsmith.engine.faces.track import FaceTrack, Look, Nets, Tracker
 from lipsmith.engine.media import decode
@@ -25,17 +26,15 @@ def a_track(doubt: np.ndarray, shot: np.ndarray | None = None) -> FaceTrack:
     """A face 400 pixels wide that keeps still; `doubt` in face widths."""
     count = len(doubt)
     landmarks = np.repeat(2 * face()[None], count, 0)
-    blank = FaceTrack(
+    return FaceTrack(
         1,
         np.arange(count),
         landmarks,
         np.ones(count, np.float32),
-        np.zeros(count, np.float32),
+        doubt * place(landmarks).scale,
         np.zeros(count, np.int32) if shot is None else shot,
         landmarks.copy(),
     )
-    width = float(measure(blank).placement.scale[0])
-    return FaceTrack(1, blank.indices, landmarks, blank.presence, doubt * width, blank.shot, blank.raw)
 
 
 def usable(doubt: np.ndarray, shot: np.ndarray | None = None) -> list[int]:

@@ -74,10 +74,7 @@ def measure(track: FaceTrack) -> Measured:
 def _hidden(track: FaceTrack, widths: np.ndarray) -> np.ndarray:
     """(N,) True where the mouth's place is a guess: something is before it, or the net cannot make this face out."""
     doubt = track.doubt / widths
-    hidden = doubt > _MOST_DOUBT
-    for number in np.unique(track.shot):
-        shot = track.shot == number
-        hidden[shot] |= np.median(doubt[shot]) > _USUAL_DOUBT
+    hidden = (doubt > _MOST_DOUBT) | (_usual(doubt, track.shot) > _USUAL_DOUBT)
     for rows in track.segments():
         hidden[rows] = maximum_filter1d(hidden[rows], 2 * _HIDDEN_AROUND + 1)
     return hidden
@@ -85,11 +82,16 @@ def _hidden(track: FaceTrack, widths: np.ndarray) -> np.ndarray:
 
 def _near(widths: np.ndarray, shot: np.ndarray) -> np.ndarray:
     """(N,) True in shots whose usual face is wide enough: a size around the limit must not switch a dub on and off."""
-    near = np.zeros(len(widths), bool)
+    return (_usual(widths, shot) >= MIN_FACE_WIDTH_PIXELS) & (widths >= 0.7 * MIN_FACE_WIDTH_PIXELS)
+
+
+def _usual(values: np.ndarray, shot: np.ndarray) -> np.ndarray:
+    """(N,) each row's median of its shot."""
+    usual = np.empty(len(values))
     for number in np.unique(shot):
         rows = shot == number
-        near[rows] = np.median(widths[rows]) >= MIN_FACE_WIDTH_PIXELS
-    return near & (widths >= 0.7 * MIN_FACE_WIDTH_PIXELS)
+        usual[rows] = np.median(values[rows])
+    return usual
 
 
 def closed_mouth(points: np.ndarray) -> np.ndarray:

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 import torch
 
+from lipsmith.engine import mouth
 from lipsmith.engine.faces.detect import Region
 from lipsmith.engine.faces.tflite import TfliteNet
 
@@ -35,7 +36,6 @@ _RIGHT_EYE = [263,249,390,373,374,380,381,382,362,466,388,387,386,385,384,398,35
               260,259,257,258,286,414,446,261,448,449,450,451,452,453,464,342,445,444,443,442,441,413,265,353,276,283,
               282,295,372,340,346,347,348,349,350,357,465,383,300,293,334,296,336,285,417]
 # fmt: on
-LIPS = tuple(_LIPS[:40])  # inner and outer outline; the set is its own mirror image
 _EYE_CORNERS = (33, 263)  # outer corners; their line gives the region's angle
 _MESH_ONLY = 468  # points without the irises
 
@@ -53,14 +53,9 @@ class FaceMesh:
         `pictures`: (H, W, 3) uint8 RGB, one per region; the same picture may stand several times.
         """
         pairs = [_cut_out(picture, region) for picture, region in zip(pictures, regions, strict=True)]
-        points = np.empty((len(pairs), POINTS, 3), np.float32)
-        presence = np.empty(len(pairs), np.float32)
-        for start in range(0, len(pairs), _BATCH):
-            crops = np.stack([crop for crop, _ in pairs[start : start + _BATCH]])
-            part, flag = self._run(crops)
-            points[start : start + len(crops)], presence[start : start + len(crops)] = part, flag
+        points, presence = self._seen([crop for crop, _ in pairs])
         for i, (_, matrix) in enumerate(pairs):
-            points[i, :, :2] = points[i, :, :2] @ matrix[:, :2].T + matrix[:, 2]
+            points[i, :, :2] = _in_picture(points[i, :, :2], matrix)
             points[i, :, 2] *= regions[i].size / INPUT_SIZE
         return points, presence
 
@@ -69,16 +64,21 @@ class FaceMesh:
 
         A net that sees lips finds them where it found them before; one that guesses behind a hand guesses elsewhere.
         """
-        found = np.empty((len(regions), 2), np.float32)
-        for start in range(0, len(regions), _BATCH):
-            part = slice(start, start + _BATCH)
-            pairs = [_cut_out(picture, region) for picture, region in zip(pictures[part], regions[part], strict=True)]
-            points, _ = self._run(np.stack([crop[:, ::-1] for crop, _ in pairs]))
-            middle = points[:, LIPS, :2].mean(1)
-            middle[:, 0] = INPUT_SIZE - 1 - middle[:, 0]
-            for row, ((_, matrix), at) in enumerate(zip(pairs, middle, strict=True), start):
-                found[row] = matrix[:, :2] @ at + matrix[:, 2]
-        return found
+        pairs = [_cut_out(picture, region) for picture, region in zip(pictures, regions, strict=True)]
+        points, _ = self._seen([crop[:, ::-1] for crop, _ in pairs])
+        middle = points[:, mouth.LIPS, :2].mean(1)
+        middle[:, 0] = INPUT_SIZE - 1 - middle[:, 0]
+        for i, (_, matrix) in enumerate(pairs):
+            middle[i] = _in_picture(middle[i], matrix)
+        return middle
+
+    def _seen(self, crops: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """(N, 478, 3) points in pixels of the (192, 192, 3) crops and (N,) presence, a batch at a time."""
+        points, presence = np.empty((len(crops), POINTS, 3), np.float32), np.empty(len(crops), np.float32)
+        for start in range(0, len(crops), _BATCH):
+            batch = slice(start, start + _BATCH)
+            points[batch], presence[batch] = self._run(np.stack(crops[batch]))
+        return points, presence
 
     def _run(self, crops: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         with torch.inference_mode():
@@ -103,6 +103,11 @@ def region_of(points: np.ndarray) -> Region:
     low, high = level.min(0), level.max(0)
     center = (low + high) / 2 @ np.array([[cos, sin], [-sin, cos]])
     return Region(float(center[0]), float(center[1]), 1.5 * float((high - low).max()), angle)
+
+
+def _in_picture(points: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """(..., 2) pixels of a crop -> of its picture."""
+    return points @ matrix[:, :2].T + matrix[:, 2]
 
 
 def _cut_out(picture: np.ndarray, region: Region) -> tuple[np.ndarray, np.ndarray]:

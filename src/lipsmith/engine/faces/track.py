@@ -17,9 +17,10 @@ import numpy as np
 import torch
 from scipy.ndimage import correlate1d
 
+from lipsmith.engine import mouth
 from lipsmith.engine.faces.align import likeness, shape_signature
 from lipsmith.engine.faces.detect import FaceDetector, Region
-from lipsmith.engine.faces.mesh import LIPS, FaceMesh, region_of
+from lipsmith.engine.faces.mesh import FaceMesh, region_of
 from lipsmith.engine.media import decode, shots
 from lipsmith.engine.media.gops import Excerpt
 from lipsmith.engine.media.probe import require_video
@@ -157,7 +158,7 @@ class Tracker:
         """(n,) pixels by which the lips of (n, 478, 3) points lie elsewhere in the mirror; looked at now and then."""
         some = range(0, len(pictures), _DOUBT_EVERY)
         mirrored = self._mesh.lips_in_mirror([pictures[i] for i in some], [region_of(points[i]) for i in some])
-        apart = np.linalg.norm(points[some][:, LIPS, :2].mean(1) - mirrored, axis=1)
+        apart = np.linalg.norm(points[some][:, mouth.LIPS, :2].mean(1) - mirrored, axis=1)
         return np.interp(np.arange(len(pictures)), some, apart)
 
     def _whose(self, index: int, points: np.ndarray) -> _Growing:
@@ -186,13 +187,14 @@ class Tracker:
 
     def _track(self, number: int, face: _Growing) -> FaceTrack:
         raw = np.concatenate(face.blocks)[: len(face.rows)]
+        indices, presence, doubt, shot = zip(*face.rows, strict=True)
         track = FaceTrack(
             number,
-            np.array([row[0] for row in face.rows], np.int64),
+            np.array(indices, np.int64),
             raw.copy(),
-            np.array([row[1] for row in face.rows], np.float32),
-            np.array([row[2] for row in face.rows], np.float32),
-            np.array([row[3] for row in face.rows], np.int32),
+            np.array(presence, np.float32),
+            np.array(doubt, np.float32),
+            np.array(shot, np.int32),
             raw,
         )
         face.blocks.clear()

@@ -86,9 +86,7 @@ def open_input(path: Path) -> InputContainer:
     try:
         container = av.open(str(path), metadata_errors="replace")
     except av.PermissionError as error:
-        raise FileNotReadable(
-            f"{path}: no permission to read it; give the user that runs Lipsmith the right to."
-        ) from error
+        raise _no_right(path) from error
     except (av.FFmpegError, ValueError) as error:
         if _looks_like_media(path):
             raise BrokenMedia(
@@ -146,9 +144,13 @@ def _check_readable(path: Path) -> None:
     if path.is_dir():
         raise NotMedia(f"{path}: this is a folder, not a media file; name a file in it.")
     if not os.access(path, os.R_OK):
-        raise FileNotReadable(f"{path}: no permission to read it; change its rights.")
+        raise _no_right(path)
     if path.is_file() and path.stat().st_size == 0:
         raise FileEmpty(f"{path}: the file is empty; copy or export it again.")
+
+
+def _no_right(path: Path) -> FileNotReadable:
+    return FileNotReadable(f"{path}: no permission to read it; change its rights.")
 
 
 def _looks_like_media(path: Path) -> bool:

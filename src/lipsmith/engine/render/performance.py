@@ -29,7 +29,7 @@ GAP_TOLERANCE = 0.03  # face widths: 3 % is also what counts as closed
 POINT_TOLERANCE = 0.035  # mean distance of lip points, face widths
 MIN_PRESENCE = 0.5
 _ROTATED = 1.2  # the upright square that holds a region turned by up to 15 degrees
-_LIPS = 40  # of the 51 mouth points
+_LIPS = len(mouth.LIPS)  # of the 51 mouth points
 _TRIES = 3  # other library mouths
 _GENTLER = 0.5  # share of the wanted mouth that is kept in a gentler target
 
