@@ -14,6 +14,7 @@ ALL = (
     "asymmetry",
     "render",
     "dub",
+    "occluders",
     "speed",
     "media",
     "fidelity",

@@ -17,7 +17,8 @@ from lipsmith.engine.actor import model
 from lipsmith.engine.faces.measure import measure
 from lipsmith.engine.faces.track import Look, Tracker
 from lipsmith.engine.media import decode
-from lipsmith.engine.rehearsal import cast_parts
+from lipsmith.engine.progress import silent
+from lipsmith.engine.rehearsal import cast_parts, learn
 from lipsmith.engine.render.performance import Performance
 
 
@@ -36,7 +37,7 @@ def _pair(target: Path, driver: Path) -> dict[str, object]:
     person = shot.people[0]
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "actor"
-        model.train(person.measured, decode.frames(shot.spec), shot.video, out, footage=target.name, actor=1)
+        learn(shot, person, out, talker.nets().occluders, 2, silent)
         with model.load(out) as actor:
             return _drive(target, driver, drive.displacements, actor)
 
@@ -49,7 +50,7 @@ def _drive(target: Path, driver: Path, moved: np.ndarray, actor: model.ActorMode
     wanted = np.repeat(actor.calibration.rest[None], len(shot.pts), 0)
     wanted[:count] += float(own / mouth.gap(moved).std()) * moved[:count]
     parts = cast_parts(shot, person, actor, wanted)
-    performance = Performance(shot.video, talker.nets().mesh, parts)
+    performance = Performance(shot.video, talker.nets(), parts)
     tracker = Tracker(talker.nets().detector, talker.nets().mesh, frame_rate=float(shot.video.frame_rate))
     for frame in performance.play(decode.frames(shot.spec)):
         tracker.push(Look(frame.index, decode.rgb(frame), frame.index in shot.cuts))

@@ -17,12 +17,14 @@ from lipsmith.engine import dub as story
 from lipsmith.engine import footage, mouth
 from lipsmith.engine.actor import calibration, model
 from lipsmith.engine.faces.measure import measure
+from lipsmith.engine.faces.occluders import OccluderFinder
 from lipsmith.engine.faces.track import Nets, track_faces
 from lipsmith.engine.media import decode
 from lipsmith.engine.media.clock import Span
 from lipsmith.engine.media.probe import probe
+from lipsmith.engine.progress import silent
 from lipsmith.engine.quality import conformance
-from lipsmith.engine.rehearsal import DubOptions, VoiceFor, bounded, cast_parts
+from lipsmith.engine.rehearsal import DubOptions, VoiceFor, bounded, cast_parts, learn
 from lipsmith.engine.render.performance import Performance
 from lipsmith.errors import BadRange, OutputNotWritable, RequestError, UnknownActor
 from lipsmith.weights import WeightStore
@@ -43,7 +45,7 @@ def voice(clips: Path) -> Path:
 @pytest.fixture(scope="module")
 def actor_file(seen: footage.Footage, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("actor") / "woman.lipsmith"
-    model.train(seen.main.measured, decode.frames(seen.spec), seen.video, out, footage="woman", actor=1)
+    learn(seen, seen.main, out, OccluderFinder(CPU), 2, silent)
     return out
 
 
@@ -57,7 +59,7 @@ def test_only_the_span_is_edited_and_only_around_the_mouth(
     with model.load(actor_file) as actor:
         wide = np.repeat((actor.calibration.rest + 0.06 * actor.calibration.opening)[None], len(seen.pts), 0)
         parts = cast_parts(seen, seen.main, actor, wide, (Span(1.0, 2.0),))
-        performance = Performance(seen.video, Nets(store, CPU).mesh, parts)
+        performance = Performance(seen.video, Nets(store, CPU), parts)
         for before, after in zip(decode.frames(seen.spec), performance.play(decode.frames(seen.spec)), strict=True):
             if before.index not in performance.tally.dubbed:
                 assert planes(before) == planes(after)
@@ -79,7 +81,7 @@ def test_the_mouth_is_where_it_was_wanted(seen: footage.Footage, actor_file: Pat
         amount = 0.5 - 0.5 * np.cos(2 * np.pi * 2 * seen.seconds)
         low, high = actor.calibration.gap_range
         wanted = actor.calibration.rest + (amount * (high - low))[:, None, None] * actor.calibration.opening
-        performance = Performance(seen.video, nets.mesh, cast_parts(seen, seen.main, actor, wanted))
+        performance = Performance(seen.video, nets, cast_parts(seen, seen.main, actor, wanted))
         from lipsmith.engine.faces.track import Look, Tracker
 
         tracker = Tracker(nets.detector, nets.mesh, frame_rate=25.0)

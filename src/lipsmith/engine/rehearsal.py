@@ -28,6 +28,7 @@ from lipsmith.engine import footage as footages
 from lipsmith.engine.actor import calibration, model
 from lipsmith.engine.actor.expression import expression
 from lipsmith.engine.faces.mesh import region_of
+from lipsmith.engine.faces.occluders import OccluderFinder
 from lipsmith.engine.faces.track import Nets, torch_device
 from lipsmith.engine.footage import Footage, Person
 from lipsmith.engine.media import clock, decode, loop, mux
@@ -153,7 +154,7 @@ def rehearsed(
             with watch.stage("train"):
                 given = model.get(person.actor) if isinstance(model, Mapping) else model
                 actor_model = stack.enter_context(
-                    _actor(seen, seen.person(person.actor), given, folder, options, progress)
+                    _actor(seen, seen.person(person.actor), given, folder, nets.occluders, options, progress)
                 )
             with watch.stage("motion"):
                 path = speech.path(waveform, shown.seconds - start, voice.script)
@@ -164,7 +165,7 @@ def rehearsed(
                 parts += cast_parts(shown, person, actor_model, wanted, spans)
                 speaks = bool(np.abs(path.coefficients).max(initial=0.0) > 0)
                 cast.append(Role(person, voice, waveform, speaks, actor_model.calibration))
-        performance = Performance(shown.video, nets.mesh, tuple(parts))
+        performance = Performance(shown.video, nets, tuple(parts))
         splice: SplicePlan | Whole = Whole("the video is looped")
         if shown is seen:
             with watch.stage("render"):
@@ -274,7 +275,7 @@ class Stage:
             frames_softened=tally.softened,
             actors=tuple(role.person.actor for role in self.cast),
             warnings=_warnings(
-                self.shown, self.cast, tally.dubbed, self.start_seconds, laid_inside=self.options.at is not None
+                self.shown, self.cast, tally, self.start_seconds, laid_inside=self.options.at is not None
             ),
             differences=report.differences,
             stage_seconds=self.watch.seconds,
@@ -287,6 +288,7 @@ class Stage:
                 "cuts": list(self.seen.cuts),
                 "av_offset_frames": footages.believed_offset(self.cast[0].person, float(video.frame_rate)),
                 "frames_beyond_tolerance": tally.poor,
+                "frames_shielded": len(tally.shielded),
                 "mean_gap_error": float(np.mean(tally.gap_errors)) if tally.gap_errors else 0.0,
                 "gain": [role.calibration.gain for role in self.cast],
                 "manner_gain": [role.calibration.manner_gain for role in self.cast],
@@ -411,18 +413,24 @@ def _expression(person: Person, actor: model.ActorModel, seen: Footage) -> np.nd
 
 @contextmanager
 def _actor(
-    seen: Footage, person: Person, given: Path | None, folder: Path, options: DubOptions, progress: Progress
+    seen: Footage,
+    person: Person,
+    given: Path | None,
+    folder: Path,
+    occluders: OccluderFinder,
+    options: DubOptions,
+    progress: Progress,
 ) -> Iterator[model.ActorModel]:
     """The given actor, or one trained on the fly into `folder`."""
     path = given or folder / f"{person.actor}.lipsmith"
     if given is None:
-        learn(seen, person, path, options.threads, progress)
+        learn(seen, person, path, occluders, options.threads, progress)
     with model.load(path) as loaded:
         loaded.require_colour_of(seen.video)
         yield loaded
 
 
-def learn(seen: Footage, person: Person, out: Path, threads: int, progress: Progress) -> int:
+def learn(seen: Footage, person: Person, out: Path, occluders: OccluderFinder, threads: int, progress: Progress) -> int:
     return model.train(
         person.measured,
         decode.frames(seen.spec, seen.excerpt, threads=threads),
@@ -430,6 +438,7 @@ def learn(seen: Footage, person: Person, out: Path, threads: int, progress: Prog
         out,
         footage=seen.spec.path.name,
         actor=person.actor,
+        occluders=occluders,
         heard=person.heard,
         progress=progress,
     )
@@ -443,7 +452,7 @@ def _missed(seen: Footage, spans: tuple[Span, ...], dubbed: set[int]) -> int:
 def _warnings(
     seen: Footage,
     cast: tuple[Role, ...],
-    dubbed: set[int],
+    tally: Tally,
     start_seconds: float,
     *,
     laid_inside: bool,
@@ -461,7 +470,12 @@ def _warnings(
             told.append(
                 f"{voice.path.name} ends {length - waveform.seconds:.1f} s before the video; the mouth rests then."
             )
-    if not dubbed:
+    if tally.shielded:
+        told.append(
+            f"In {len(tally.shielded)} frames something lies before a dubbed face (a hand, a microphone); it stays as "
+            "it was filmed."
+        )
+    if not tally.dubbed:
         told.append("No frame was dubbed: no dubbed actor is near, frontal and clear enough anywhere.")
     return tuple(dict.fromkeys(told))
 

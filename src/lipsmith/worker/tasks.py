@@ -140,14 +140,14 @@ def part(given: dict[str, Any], settings: Settings, progress: Progress) -> dict[
     path = Path(given["folder"]) / "part"
     with _rehearsed(given, settings, progress) as stage:
         tally = stage.render_part(given["part"], path)
-    return {"file": path.name, "tally": {**vars(tally), "dubbed": sorted(tally.dubbed)}}
+    return {"file": path.name, "tally": tally.told()}
 
 
 def join(given: dict[str, Any], settings: Settings, progress: Progress) -> dict[str, Any]:
     """Write the dub of its parts into `folder`; as `render`."""
     tally = Tally()
     for told in given["tallies"]:
-        tally.add(Tally(**{**told, "dubbed": set(told["dubbed"])}))
+        tally.add(Tally.from_told(told))
     with _rehearsed(given, settings, progress) as stage:
         result = stage.join([Path(path) for path in given["parts"]], tally)
     return _told(result, stage.seen.spec, given, settings, progress)

@@ -11,11 +11,11 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 
 from lipsmith.engine import mouth
+from lipsmith.engine.faces.crop import cut_out, in_picture
 from lipsmith.engine.faces.detect import Region
 from lipsmith.engine.faces.tflite import TfliteNet
 
@@ -52,10 +52,10 @@ class FaceMesh:
 
         `pictures`: (H, W, 3) uint8 RGB, one per region; the same picture may stand several times.
         """
-        pairs = [_cut_out(picture, region) for picture, region in zip(pictures, regions, strict=True)]
+        pairs = [cut_out(picture, region, INPUT_SIZE) for picture, region in zip(pictures, regions, strict=True)]
         points, presence = self._seen([crop for crop, _ in pairs])
         for i, (_, matrix) in enumerate(pairs):
-            points[i, :, :2] = _in_picture(points[i, :, :2], matrix)
+            points[i, :, :2] = in_picture(points[i, :, :2], matrix)
             points[i, :, 2] *= regions[i].size / INPUT_SIZE
         return points, presence
 
@@ -64,12 +64,12 @@ class FaceMesh:
 
         A net that sees lips finds them where it found them before; one that guesses behind a hand guesses elsewhere.
         """
-        pairs = [_cut_out(picture, region) for picture, region in zip(pictures, regions, strict=True)]
+        pairs = [cut_out(picture, region, INPUT_SIZE) for picture, region in zip(pictures, regions, strict=True)]
         points, _ = self._seen([crop[:, ::-1] for crop, _ in pairs])
         middle = points[:, mouth.LIPS, :2].mean(1)
         middle[:, 0] = INPUT_SIZE - 1 - middle[:, 0]
         for i, (_, matrix) in enumerate(pairs):
-            middle[i] = _in_picture(middle[i], matrix)
+            middle[i] = in_picture(middle[i], matrix)
         return middle
 
     def _seen(self, crops: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
@@ -103,33 +103,3 @@ def region_of(points: np.ndarray) -> Region:
     low, high = level.min(0), level.max(0)
     center = (low + high) / 2 @ np.array([[cos, sin], [-sin, cos]])
     return Region(float(center[0]), float(center[1]), 1.5 * float((high - low).max()), angle)
-
-
-def _in_picture(points: np.ndarray, matrix: np.ndarray) -> np.ndarray:
-    """(..., 2) pixels of a crop -> of its picture."""
-    return points @ matrix[:, :2].T + matrix[:, 2]
-
-
-def _cut_out(picture: np.ndarray, region: Region) -> tuple[np.ndarray, np.ndarray]:
-    """The region as a (192, 192, 3) crop, and the (2, 3) matrix from crop pixels to picture pixels."""
-    scale = region.size / INPUT_SIZE
-    cos, sin = math.cos(region.angle) * scale, math.sin(region.angle) * scale
-    half = INPUT_SIZE / 2
-    matrix = np.array([[cos, -sin, region.x - cos * half + sin * half], [sin, cos, region.y - sin * half - cos * half]])
-    if scale >= 1.6:  # sampled down: blur first, only the part that is read, or thin lips alias
-        picture, matrix_in = _softened(picture, matrix, scale)
-    else:
-        matrix_in = matrix
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    return cv2.warpAffine(picture, matrix_in, (INPUT_SIZE, INPUT_SIZE), flags=flags), matrix
-
-
-def _softened(picture: np.ndarray, matrix: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray]:
-    corners = np.array([[0, 0, 1], [INPUT_SIZE, 0, 1], [0, INPUT_SIZE, 1], [INPUT_SIZE, INPUT_SIZE, 1]]) @ matrix.T
-    height, width = picture.shape[:2]
-    low = np.clip(np.floor(corners.min(0)).astype(int) - 4, 0, [width - 1, height - 1])
-    high = np.clip(np.ceil(corners.max(0)).astype(int) + 4, low + 1, [width, height])
-    part = cv2.GaussianBlur(picture[low[1] : high[1], low[0] : high[0]], (0, 0), 0.35 * scale)
-    moved = matrix.copy()
-    moved[:, 2] -= low
-    return part, moved

@@ -21,6 +21,7 @@ from lipsmith.engine import mouth
 from lipsmith.engine.faces.align import likeness, shape_signature
 from lipsmith.engine.faces.detect import FaceDetector, Region
 from lipsmith.engine.faces.mesh import FaceMesh, region_of
+from lipsmith.engine.faces.occluders import OccluderFinder
 from lipsmith.engine.media import decode, shots
 from lipsmith.engine.media.gops import Excerpt
 from lipsmith.engine.media.probe import require_video
@@ -262,11 +263,12 @@ class Tracking:
 
 
 class Nets:
-    """The two face networks on one device."""
+    """The networks that look at faces, on one device."""
 
     def __init__(self, store: WeightStore, device: torch.device) -> None:
         self.detector = FaceDetector(store.path("face_detector"), device)
         self.mesh = FaceMesh(store.path("face_mesh"), device)
+        self.occluders = OccluderFinder(device)
 
 
 def track_faces(

@@ -7,28 +7,29 @@ from the next-best mouths of the library, then with a gentler target; what is wo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
-import cv2
 import numpy as np
 
 from lipsmith.engine import mouth
 from lipsmith.engine.faces.detect import Region
-from lipsmith.engine.faces.mesh import FaceMesh
+from lipsmith.engine.faces.occluders import lower_faces
+from lipsmith.engine.faces.track import Nets
+from lipsmith.engine.faces.view import Patch, view
 from lipsmith.engine.media import color
 from lipsmith.engine.media.frame import Box, Frame
 from lipsmith.engine.media.spec import VideoSpec
 from lipsmith.engine.render.painter import LEAST_AREA, Layer, Painted, Painter, paint_box
 from lipsmith.engine.render.retrieval import Choice
+from lipsmith.engine.render.shield import believed, shield
 from lipsmith.engine.render.target import Target
 
 BATCH = 8  # frames looked at together
-_CHECK_SIZE = 256  # pixels: the net sees 192
 GAP_TOLERANCE = 0.03  # face widths: 3 % is also what counts as closed
 POINT_TOLERANCE = 0.035  # mean distance of lip points, face widths
 MIN_PRESENCE = 0.5
-_ROTATED = 1.2  # the upright square that holds a region turned by up to 15 degrees
 _LIPS = len(mouth.LIPS)  # of the 51 mouth points
 _TRIES = 3  # other library mouths
 _GENTLER = 0.5  # share of the wanted mouth that is kept in a gentler target
@@ -50,6 +51,7 @@ class Tally:
     """What happened, counted while it happens."""
 
     dubbed: set[int] = field(default_factory=set)  # frame indices
+    shielded: set[int] = field(default_factory=set)  # those of them in which something lies before a dubbed face
     retried: int = 0
     softened: int = 0
     poor: int = 0  # still beyond tolerance after all tries; the best was kept
@@ -58,10 +60,19 @@ class Tally:
     def add(self, other: Tally) -> None:
         """What happened in another part of the shot."""
         self.dubbed |= other.dubbed
+        self.shielded |= other.shielded
         self.retried += other.retried
         self.softened += other.softened
         self.poor += other.poor
         self.gap_errors += other.gap_errors
+
+    def told(self) -> dict[str, Any]:
+        """As JSON knows it, for another process."""
+        return {**vars(self), "dubbed": sorted(self.dubbed), "shielded": sorted(self.shielded)}
+
+    @classmethod
+    def from_told(cls, told: Mapping[str, Any]) -> Tally:
+        return cls(**{**told, "dubbed": set(told["dubbed"]), "shielded": set(told["shielded"])})
 
 
 @dataclass(frozen=True)
@@ -73,6 +84,7 @@ class _Task:
     frame: Frame
     box: Box
     plate: np.ndarray  # codes of the box
+    lower_face: Region
 
 
 @dataclass(frozen=True)
@@ -81,25 +93,11 @@ class _Result:
     error: float  # in tolerances: 1 or less is good
 
 
-@dataclass(frozen=True)
-class _View:
-    """What the landmark net looks at."""
-
-    picture: np.ndarray  # (h, w, 3) uint8 RGB, small
-    region: Region  # of the face, in pixels of `picture`
-    origin: np.ndarray  # (2,) its corner in the whole picture
-    scale: float  # its pixels per pixel of the whole picture
-
-    def in_picture(self, points: np.ndarray) -> np.ndarray:
-        """(P, 2) pixels of the view -> of the whole picture."""
-        return points / np.float32(self.scale) + self.origin
-
-
 class Performance:
     """Edits frames of one shot. Holds at most `BATCH` frames."""
 
-    def __init__(self, video: VideoSpec, mesh: FaceMesh, parts: tuple[Part, ...]) -> None:
-        self._video, self._mesh, self._parts = video, mesh, parts
+    def __init__(self, video: VideoSpec, nets: Nets, parts: tuple[Part, ...]) -> None:
+        self._video, self._nets, self._parts = video, nets, parts
         self._rows = [{int(index): row for row, index in enumerate(p.target.indices)} for p in parts]
         self.tally = Tally()
 
@@ -120,8 +118,12 @@ class Performance:
     def _edit(self, frames: list[Frame]) -> list[Frame]:
         for part, rows in zip(self._parts, self._rows, strict=True):
             tasks = [self._task(part, rows[f.index], f) for f in frames if f.index in rows]
-            for task, result in zip(tasks, self._paint(tasks), strict=True):
-                color.write_codes(task.frame, task.box, result.painted.codes, result.painted.matte)
+            for task, result, kept in zip(tasks, self._paint(tasks), self._shields(tasks), strict=True):
+                matte = result.painted.matte
+                if kept is not None:
+                    matte = matte * (1 - kept)
+                    self.tally.shielded.add(task.frame.index)
+                color.write_codes(task.frame, task.box, result.painted.codes, matte)
                 self.tally.dubbed.add(task.frame.index)
         return frames
 
@@ -129,7 +131,25 @@ class Performance:
         target = part.target
         unit = float(target.placement.scale[row])
         box = paint_box(target.plate[row], target.lower[row], unit, self._video.width, self._video.height)
-        return _Task(part, row, frame, box, color.read_codes(frame, box))
+        (lower_face,) = lower_faces(target.placement.rows(slice(row, row + 1)))
+        return _Task(part, row, frame, box, color.read_codes(frame, box), lower_face)
+
+    def _shields(self, tasks: list[_Task]) -> list[np.ndarray | None]:
+        """Of each crop what must stay as it was filmed, or None. Where none of three frames needs it, none does."""
+        if not tasks:
+            return []
+        hidden = self._hidden(tasks, sorted({0, len(tasks) // 2, len(tasks) - 1}))
+        if any(cells.any() for cells in hidden.values()):
+            hidden |= self._hidden(tasks, [i for i in range(len(tasks)) if i not in hidden])
+        return [
+            shield(hidden[i], task.lower_face, task.box) if i in hidden and hidden[i].any() else None
+            for i, task in enumerate(tasks)
+        ]
+
+    def _hidden(self, tasks: list[_Task], which: list[int]) -> dict[int, np.ndarray]:
+        views = [view(tasks[i].frame, tasks[i].lower_face, self._video) for i in which]
+        likely = self._nets.occluders.look([v.picture for v in views], [v.region for v in views])
+        return {i: believed(cells) for i, cells in zip(which, likely, strict=True)}
 
     def _paint(self, tasks: list[_Task]) -> list[_Result]:
         painted = [self._painted(t, int(t.part.choice.rows[t.row]), t.part.target.lower[t.row]) for t in tasks]
@@ -184,43 +204,20 @@ class Performance:
         """How far each painted mouth is from what was wanted, in tolerances; folding counts as far."""
         if not tasks:
             return []
-        views = [self._view(task, p) for task, p in zip(tasks, painted, strict=True)]
-        landmarks, presence = self._mesh.landmarks([v.picture for v in views], [v.region for v in views])
+        views = [
+            view(task.frame, task.part.regions[task.row], self._video, Patch(task.box, p.codes))
+            for task, p in zip(tasks, painted, strict=True)
+        ]
+        landmarks, presence = self._nets.mesh.landmarks([v.picture for v in views], [v.region for v in views])
         errors = []
-        for task, paint, view, points, sure in zip(tasks, painted, views, landmarks, presence, strict=True):
-            gap, apart = _off(view.in_picture(points[mouth.MOUTH, :2]), task)
+        for task, paint, seen, points, sure in zip(tasks, painted, views, landmarks, presence, strict=True):
+            gap, apart = _off(seen.in_picture(points[mouth.MOUTH, :2]), task)
             if count:
                 self.tally.gap_errors.append(gap)
             error = max(gap / GAP_TOLERANCE, apart / POINT_TOLERANCE)
             folds = paint.least_area <= LEAST_AREA or sure < MIN_PRESENCE
             errors.append(error + 10.0 if folds else error)
         return errors
-
-    def _view(self, task: _Task, painted: Painted) -> _View:
-        """The face as it would be: the plate around, the painted crop laid over."""
-        region = task.part.regions[task.row]
-        half = 0.5 * region.size * _ROTATED
-        around = Box(
-            int(region.x - half), int(region.y - half), int(region.x + half) + 2, int(region.y + half) + 2
-        ).aligned(2, self._video.width, self._video.height)
-        codes = color.read_codes(task.frame, around)
-        _lay_over(codes, around, painted.codes, task.box)
-        scale = min(1.0, _CHECK_SIZE / max(around.width, around.height))
-        if scale < 1:
-            codes = cv2.resize(codes, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-        rgb = color.codes_to_rgb(codes, self._video.color, self._video.bit_depth, self._video.pix_fmt)
-        moved = replace(
-            region, x=(region.x - around.left) * scale, y=(region.y - around.top) * scale, size=region.size * scale
-        )
-        return _View(rgb, moved, np.array([around.left, around.top], np.float32), scale)
-
-
-def _lay_over(codes: np.ndarray, around: Box, painted: np.ndarray, box: Box) -> None:
-    left, top = max(box.left, around.left), max(box.top, around.top)
-    right, bottom = min(box.right, around.right), min(box.bottom, around.bottom)
-    if left < right and top < bottom:
-        part = painted[top - box.top : bottom - box.top, left - box.left : right - box.left]
-        codes[top - around.top : bottom - around.top, left - around.left : right - around.left] = part
 
 
 def _off(seen: np.ndarray, task: _Task) -> tuple[float, float]:

@@ -1,0 +1,38 @@
+"""Whether a frame shows the actor's lips bare. A mouth behind a hand is none to show again.
+
+Takes frames with a face in them, says yes or no.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from lipsmith.engine.faces.crop import way_back
+from lipsmith.engine.faces.detect import Region
+from lipsmith.engine.faces.occluders import GRID, OccluderFinder
+from lipsmith.engine.faces.view import view
+from lipsmith.engine.media.frame import Frame
+from lipsmith.engine.media.spec import VideoSpec
+
+_HIDDEN = 0.5  # likelihood from which a cell counts as hidden
+_MOST = 0.04  # of the lips and a little around them
+_AROUND = np.ones((5, 5), np.uint8)  # cells
+
+
+class BareLips:
+    """The occluder net, asked about lips."""
+
+    def __init__(self, occluders: OccluderFinder, video: VideoSpec) -> None:
+        self._occluders, self._video = occluders, video
+
+    def shown(self, frame: Frame, lower_face: Region, lips: np.ndarray) -> bool:
+        """`lips`: (20, 2) outline, pixels of the picture."""
+        seen = view(frame, lower_face, self._video)
+        (likely,) = self._occluders.look([seen.picture], [seen.region])
+        inward = np.linalg.inv(np.vstack([way_back(lower_face, GRID), [0, 0, 1]]))[:2]
+        cells = np.round(lips @ inward[:, :2].T + inward[:, 2]).astype(np.int32)
+        mask = np.zeros((GRID, GRID), np.uint8)
+        cv2.fillPoly(mask, [cells], 1)
+        around = cv2.dilate(mask, _AROUND) > 0
+        return not around.any() or float((likely[around] > _HIDDEN).mean()) <= _MOST

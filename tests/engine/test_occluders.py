@@ -1,0 +1,124 @@
+"""A thing before the mouth is seen and stays; a bare mouth is dubbed whole and kept for the library."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+
+import torch
+
+from lipsmith.engine import footage
+from lipsmith.engine.actor import model
+from lipsmith.engine.faces.occluders import OccluderFinder, lower_faces
+from lipsmith.engine.faces.track import Nets
+from lipsmith.engine.faces.view import view
+from lipsmith.engine.media import color, decode
+from lipsmith.engine.media.frame import Box, Frame
+from lipsmith.engine.progress import silent
+from lipsmith.engine.rehearsal import cast_parts, learn
+from lipsmith.engine.render.performance import Performance
+from lipsmith.weights import WeightStore
+
+CPU = torch.device("cpu")
+COVERED = range(16, 32)
+BLUE = (90, 200, 90)  # Y, U, V
+
+
+def board(seen: footage.Footage, index: int) -> Box:
+    """From the nose down, half the face wide, over the left half of the mouth."""
+    person = seen.main
+    row = int(np.flatnonzero(person.measured.indices == index)[0])
+    x, y = person.track.landmarks[row, 13, :2]
+    unit = float(person.measured.placement.scale[row])
+    box = Box(int(x - 0.5 * unit), int(y - 0.15 * unit), int(x), int(y + 0.5 * unit))
+    return box.aligned(2, seen.video.width, seen.video.height)
+
+
+def frames(seen: footage.Footage, covered: range, count: int | None = None) -> Iterator[Frame]:
+    """Of the shot, a board before the mouth in some."""
+    for frame in islice(decode.frames(seen.spec), count):
+        if frame.index in covered:
+            box = board(seen, frame.index)
+            codes = np.empty((box.height, box.width, 3), np.uint8)
+            codes[:] = BLUE
+            color.write_codes(frame, box, codes, np.ones(codes.shape[:2], np.float32))
+        yield frame
+
+
+def wide_open(seen: footage.Footage, actor: model.ActorModel) -> np.ndarray:
+    return np.repeat((actor.calibration.rest + 0.06 * actor.calibration.opening)[None], len(seen.pts), 0)
+
+
+@pytest.fixture(scope="module")
+def actor_file(seen: footage.Footage, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("actor") / "woman.lipsmith"
+    learn(seen, seen.main, out, OccluderFinder(CPU), 2, silent)
+    return out
+
+
+def test_it_is_seen_where_it_is(seen: footage.Footage) -> None:
+    finder, places = OccluderFinder(CPU), lower_faces(seen.main.measured.placement)
+    for frame in frames(seen, range(4, 8), 8):
+        shown = view(frame, places[frame.index], seen.video)
+        (likely,) = finder.look([shown.picture], [shown.region])
+        if frame.index < 4:
+            assert likely.max() < 0.5
+        else:
+            left = likely[24:52, 12:30]  # of the lower face: under the board
+            assert (left > 0.5).mean() > 0.8
+            assert (likely[:, 44:] > 0.5).mean() < 0.02
+
+
+def test_it_stays_and_the_mouth_beside_it_moves(seen: footage.Footage, actor_file: Path, store: WeightStore) -> None:
+    count = 40
+    with model.load(actor_file) as actor:
+        parts = cast_parts(seen, seen.main, actor, wide_open(seen, actor))
+        performance = Performance(seen.video, Nets(store, CPU), parts)
+        dubbed = performance.play(frames(seen, COVERED, count))
+        for before, after in zip(frames(seen, COVERED, count), dubbed, strict=True):
+            if before.index not in COVERED:
+                continue
+            box = board(seen, before.index)
+            inner = Box(box.left + 4, box.top + 4, box.right - 6, box.bottom - 4)
+            was, now = (color.read_codes(frame, inner).astype(int) for frame in (before, after))
+            assert (np.abs(was - now) <= 8).mean() > 0.95
+            beside = Box(box.right + 4, box.top, box.right + box.width // 3, box.bottom).aligned(2, 10**4, 10**4)
+            was, now = (color.read_codes(frame, beside).astype(int) for frame in (before, after))
+            assert (np.abs(was - now) > 8).mean() > 0.02
+    assert performance.tally.shielded == set(COVERED)
+
+
+def test_a_bare_mouth_is_dubbed_whole(seen: footage.Footage, actor_file: Path, store: WeightStore) -> None:
+    with model.load(actor_file) as actor:
+        parts = cast_parts(seen, seen.main, actor, wide_open(seen, actor))
+        performance = Performance(seen.video, Nets(store, CPU), parts)
+        for _ in performance.play(frames(seen, range(0), 40)):
+            pass
+    assert not performance.tally.shielded
+
+
+def train_with(seen: footage.Footage, covered: range, out: Path) -> set[int]:
+    """Frame indices that are kept in the library."""
+    model.train(
+        seen.main.measured, frames(seen, covered), seen.video, out, footage="w", actor=1, occluders=OccluderFinder(CPU)
+    )
+    with model.load(out) as actor:
+        return set(actor.library.index.indices.tolist())
+
+
+def test_a_covered_mouth_is_not_kept_for_the_library(seen: footage.Footage, tmp_path: Path) -> None:
+    kept = train_with(seen, COVERED, tmp_path / "actor")
+    assert not kept & set(COVERED)
+    assert len(kept) >= len(seen.pts) - len(COVERED) - 2
+
+
+def test_what_is_always_there_is_his(seen: footage.Footage, tmp_path: Path) -> None:
+    """At least half of the footage is kept, whatever is before it."""
+    kept = train_with(seen, range(len(seen.pts)), tmp_path / "actor")
+    assert len(kept) >= len(seen.pts) // 2
