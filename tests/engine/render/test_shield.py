@@ -21,25 +21,32 @@ def patch(rows: slice, columns: slice, likely: float) -> np.ndarray:
     return cells
 
 
+def seen(likely: np.ndarray, face: slice = slice(0, GRID)) -> np.ndarray:
+    """What is believed where the face fills these columns."""
+    there = np.zeros((GRID, GRID), np.uint8)
+    there[:, face] = 1
+    return believed(likely, there)
+
+
 def test_nothing_before_the_face_shields_nothing() -> None:
-    assert not believed(np.full((GRID, GRID), 0.2, np.float32)).any()
+    assert not seen(np.full((GRID, GRID), 0.2, np.float32)).any()
 
 
 def test_a_sure_patch_counts_whole() -> None:
-    found = believed(patch(slice(20, 40), slice(10, 30), 0.95))
+    found = seen(patch(slice(20, 40), slice(10, 30), 0.95))
     assert (found[20:40, 10:30] == 1).all()
     assert found.sum() == 400
 
 
 def test_a_doubtful_patch_and_a_speck_do_not_count() -> None:
-    assert not believed(patch(slice(20, 40), slice(10, 30), 0.7)).any()
-    assert not believed(patch(slice(20, 23), slice(10, 14), 0.99)).any()
+    assert not seen(patch(slice(20, 40), slice(10, 30), 0.7)).any()
+    assert not seen(patch(slice(20, 23), slice(10, 14), 0.99)).any()
 
 
 def test_what_is_likely_beside_something_sure_counts() -> None:
     cells = patch(slice(20, 40), slice(10, 30), 0.7)
     cells[30, 20] = 0.95
-    assert (believed(cells)[20:40, 10:30] == 1).all()
+    assert (seen(cells)[20:40, 10:30] == 1).all()
 
 
 @pytest.mark.parametrize("angle", [0.0, 0.4, -1.2])
@@ -62,4 +69,10 @@ def test_it_lies_in_the_picture_where_it_was_seen(angle: float) -> None:
 def test_a_hole_in_a_thing_is_none() -> None:
     cells = patch(slice(20, 40), slice(10, 30), 0.95)
     cells[28:31, 18:21] = 0.1
-    assert (believed(cells)[20:40, 10:30] == 1).all()
+    assert (seen(cells)[20:40, 10:30] == 1).all()
+
+
+def test_what_lies_beside_the_face_is_not_believed() -> None:
+    cells = patch(slice(20, 40), slice(10, 30), 0.95)
+    assert not seen(cells, slice(30, 64)).any()
+    assert seen(cells, slice(28, 64)).any()

@@ -8,9 +8,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from lipsmith.engine.faces.crop import way_back
 from lipsmith.engine.faces.detect import Region
-from lipsmith.engine.faces.occluders import GRID, OccluderFinder
+from lipsmith.engine.faces.occluders import OccluderFinder, cells_within
 from lipsmith.engine.faces.view import view
 from lipsmith.engine.media.frame import Frame
 from lipsmith.engine.media.spec import VideoSpec
@@ -30,9 +29,5 @@ class BareLips:
         """`lips`: (20, 2) outline, pixels of the picture."""
         seen = view(frame, lower_face, self._video)
         (likely,) = self._occluders.look([seen.picture], [seen.region])
-        inward = np.linalg.inv(np.vstack([way_back(lower_face, GRID), [0, 0, 1]]))[:2]
-        cells = np.round(lips @ inward[:, :2].T + inward[:, 2]).astype(np.int32)
-        mask = np.zeros((GRID, GRID), np.uint8)
-        cv2.fillPoly(mask, [cells], 1)
-        around = cv2.dilate(mask, _AROUND) > 0
+        around = cv2.dilate(cells_within(lips, lower_face), _AROUND) > 0
         return not around.any() or float((likely[around] > _HIDDEN).mean()) <= _MOST

@@ -10,13 +10,14 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lipsmith.engine.faces.align import Placement
-from lipsmith.engine.faces.crop import cut_out
+from lipsmith.engine.faces.crop import cut_out, in_picture, way_back
 from lipsmith.engine.faces.detect import Region
 
 WEIGHTS = Path(__file__).with_name("occluders.npz")
@@ -36,6 +37,14 @@ def lower_faces(placement: Placement) -> tuple[Region, ...]:
         Region(float(x), float(y), _SIDE * float(scale), math.atan2(float(turn[0, 1]), float(turn[0, 0])))
         for (x, y, _), scale, turn in zip(at, placement.scale, placement.rotation, strict=True)
     )
+
+
+def cells_within(outline: np.ndarray, region: Region) -> np.ndarray:
+    """(64, 64) uint8, 1 for the cells of `region` inside an outline of (P, 2) points; pixels of the picture."""
+    inward = np.linalg.inv(np.vstack([way_back(region, GRID), [0, 0, 1]]))[:2]
+    mask = np.zeros((GRID, GRID), np.uint8)
+    cv2.fillPoly(mask, [np.round(in_picture(outline, inward)).astype(np.int32)], 1)
+    return mask
 
 
 class OccluderNet(nn.Module):
@@ -85,6 +94,8 @@ class OccluderFinder:
         `pictures`: (H, W, 3) uint8 RGB, one per region. Where something is seen it is looked at in the mirror, too, and
         the mean of both counts.
         """
+        if not pictures:
+            return np.zeros((0, GRID, GRID), np.float32)
         pairs = zip(pictures, regions, strict=True)
         crops = np.stack([cut_out(picture, region, INPUT_SIZE)[0] for picture, region in pairs])
         found = self._seen(crops)

@@ -11,11 +11,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import cv2
 import numpy as np
 
 from lipsmith.engine import mouth
 from lipsmith.engine.faces.detect import Region
-from lipsmith.engine.faces.occluders import lower_faces
+from lipsmith.engine.faces.occluders import cells_within, lower_faces
 from lipsmith.engine.faces.track import Nets
 from lipsmith.engine.faces.view import Patch, view
 from lipsmith.engine.media import color
@@ -149,7 +150,11 @@ class Performance:
     def _hidden(self, tasks: list[_Task], which: list[int]) -> dict[int, np.ndarray]:
         views = [view(tasks[i].frame, tasks[i].lower_face, self._video) for i in which]
         likely = self._nets.occluders.look([v.picture for v in views], [v.region for v in views])
-        return {i: believed(cells) for i, cells in zip(which, likely, strict=True)}
+        return {i: believed(cells, self._face_cells(tasks[i])) for i, cells in zip(which, likely, strict=True)}
+
+    def _face_cells(self, task: _Task) -> np.ndarray:
+        hull = cv2.convexHull(task.part.target.plate[task.row].astype(np.float32))[:, 0]
+        return cells_within(hull, task.lower_face)
 
     def _paint(self, tasks: list[_Task]) -> list[_Result]:
         painted = [self._painted(t, int(t.part.choice.rows[t.row]), t.part.target.lower[t.row]) for t in tasks]
