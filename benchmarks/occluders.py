@@ -80,9 +80,9 @@ def _row(speaker: str, thing: str, film: Path, folder: Path) -> dict[str, object
         "frames": told.frames_total,
         "dubbed": told.frames_dubbed / told.frames_total,
         "held_back": told.details["frames_shielded"] / max(told.frames_dubbed, 1),
-        "kept": whole[0] / whole[1] if whole[1] else math.nan,
+        "kept": whole[0] / whole[1] if whole[1] else "",
         "before_lips": int(before_lips[1]),
-        "kept_before_lips": before_lips[0] / before_lips[1] if before_lips[1] else math.nan,
+        "kept_before_lips": before_lips[0] / before_lips[1] if before_lips[1] else "",
     }
 
 
