@@ -91,7 +91,7 @@ def _pictures(path: Path) -> Iterator[np.ndarray]:
 
 
 def _filmed(shot: Footage, thing: str | None, folder: Path) -> Path:
-    """A lossless film of the clip's first seconds with its own sound, and what is where in it beside it."""
+    """A lossless, silent film of the clip's first seconds, and beside it what is where in it."""
     path = folder / f"{thing}.mkv"
     video = shot.video
     scale = min(1.0, _LARGEST / max(video.width, video.height))

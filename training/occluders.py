@@ -5,8 +5,8 @@
 FOLDER holds the glTF files left.glb and right.glb of the npm package @webxr-input-profiles/assets (MIT):
 `npm pack @webxr-input-profiles/assets@1.0.20`, unpacked, package/dist/profiles/generic-hand. Writes
 engine/faces/occluders.npz and docs/occluders-card.json. Speakers of the held-out list are never read. A net that has
-not seen the development speakers is judged on them first (`--steps` of it); then they join the training of the net
-that is kept. Three quarters of an hour on two cores.
+not seen the development speakers is judged on them first (after `--trial-steps`); then they join the training of the
+net that is kept. Three quarters of an hour on two cores.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from lipsmith.config import Settings
 from lipsmith.engine.faces.align import place
-from lipsmith.engine.faces.crop import cut_out
+from lipsmith.engine.faces.crop import cut_out, in_crop
 from lipsmith.engine.faces.mesh import region_of
 from lipsmith.engine.faces.occluders import GRID, WEIGHTS, OccluderNet, lower_faces, standardised
 from lipsmith.engine.faces.track import Nets
@@ -121,8 +121,7 @@ def _face(picture: np.ndarray, rotation: int, nets: Nets) -> list[Face]:
     if presence[0] < 0.7 or placement.scale[0] < LEAST_FACE:
         return []
     crop, back = cut_out(picture, lower_faces(placement)[0], CROP)
-    inward = np.linalg.inv(np.vstack([back, [0, 0, 1]]))[:2]
-    return [Face(crop, (points[0, :, :2] @ inward[:, :2].T + inward[:, 2]).astype(np.float32))]
+    return [Face(crop, in_crop(points[0, :, :2], back).astype(np.float32))]
 
 
 class Examples(IterableDataset):

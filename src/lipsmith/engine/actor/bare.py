@@ -9,12 +9,11 @@ import cv2
 import numpy as np
 
 from lipsmith.engine.faces.detect import Region
-from lipsmith.engine.faces.occluders import OccluderFinder, cells_within
+from lipsmith.engine.faces.occluders import LIKELY, OccluderFinder, cells_within
 from lipsmith.engine.faces.view import view
 from lipsmith.engine.media.frame import Frame
 from lipsmith.engine.media.spec import VideoSpec
 
-_HIDDEN = 0.5  # likelihood from which a cell counts as hidden
 _MOST = 0.04  # of the lips and a little around them
 _AROUND = np.ones((5, 5), np.uint8)  # cells
 
@@ -30,4 +29,4 @@ class BareLips:
         seen = view(frame, lower_face, self._video)
         (likely,) = self._occluders.look([seen.picture], [seen.region])
         around = cv2.dilate(cells_within(lips, lower_face), _AROUND) > 0
-        return not around.any() or float((likely[around] > _HIDDEN).mean()) <= _MOST
+        return not around.any() or float((likely[around] > LIKELY).mean()) <= _MOST

@@ -41,6 +41,11 @@ def in_picture(points: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     return points @ matrix[:, :2].T + matrix[:, 2]
 
 
+def in_crop(points: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """(..., 2) pixels of a picture -> of its crop; undoes `in_picture`."""
+    return in_picture(points, np.linalg.inv(np.vstack([matrix, [0, 0, 1]]))[:2])
+
+
 def _softened(picture: np.ndarray, matrix: np.ndarray, size: int, sigma: float) -> tuple[np.ndarray, np.ndarray]:
     """Only the part that is read, blurred, and the matrix into it."""
     corners = np.array([[0, 0, 1], [size, 0, 1], [0, size, 1], [size, size, 1]]) @ matrix.T

@@ -17,16 +17,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lipsmith.engine.faces.align import Placement
-from lipsmith.engine.faces.crop import cut_out, in_picture, way_back
+from lipsmith.engine.faces.crop import cut_out, in_crop, way_back
 from lipsmith.engine.faces.detect import Region
 
 WEIGHTS = Path(__file__).with_name("occluders.npz")
 INPUT_SIZE, GRID = 128, 64  # pixels a side of what the net sees, cells a side of what it says
+LIKELY = 0.5  # above it a cell counts as hidden
 WIDTHS = (12, 24, 48, 80, 112)  # channels, from 64 cells a side to 4
 _MIDDLE, _SIDE = (0.0, 0.5, -0.01), 1.38  # face widths, own frame: between nose and chin; side of the square
 _MEAN, _DEVIATION = 0.5, 0.25  # of colour in [0, 1]
 _BATCH = 8
-_LIKELY = 0.5
 
 
 def lower_faces(placement: Placement) -> tuple[Region, ...]:
@@ -41,9 +41,8 @@ def lower_faces(placement: Placement) -> tuple[Region, ...]:
 
 def cells_within(outline: np.ndarray, region: Region) -> np.ndarray:
     """(64, 64) uint8, 1 for the cells of `region` inside an outline of (P, 2) points; pixels of the picture."""
-    inward = np.linalg.inv(np.vstack([way_back(region, GRID), [0, 0, 1]]))[:2]
     mask = np.zeros((GRID, GRID), np.uint8)
-    cv2.fillPoly(mask, [np.round(in_picture(outline, inward)).astype(np.int32)], 1)
+    cv2.fillPoly(mask, [np.round(in_crop(outline, way_back(region, GRID))).astype(np.int32)], 1)
     return mask
 
 
@@ -99,7 +98,7 @@ class OccluderFinder:
         pairs = zip(pictures, regions, strict=True)
         crops = np.stack([cut_out(picture, region, INPUT_SIZE)[0] for picture, region in pairs])
         found = self._seen(crops)
-        some = np.flatnonzero((found > _LIKELY).any((1, 2)))
+        some = np.flatnonzero((found > LIKELY).any((1, 2)))
         if len(some):
             found[some] = 0.5 * (found[some] + self._seen(crops[some][:, :, ::-1])[:, :, ::-1])
         return found

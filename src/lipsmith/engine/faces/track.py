@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -268,7 +269,12 @@ class Nets:
     def __init__(self, store: WeightStore, device: torch.device) -> None:
         self.detector = FaceDetector(store.path("face_detector"), device)
         self.mesh = FaceMesh(store.path("face_mesh"), device)
-        self.occluders = OccluderFinder(device)
+        self._device = device
+
+    @cached_property
+    def occluders(self) -> OccluderFinder:
+        """Read when first asked for: watching a file needs none, nor does training one that is not there yet."""
+        return OccluderFinder(self._device)
 
 
 def track_faces(

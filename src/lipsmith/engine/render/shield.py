@@ -10,10 +10,10 @@ import numpy as np
 
 from lipsmith.engine.faces.crop import way_back
 from lipsmith.engine.faces.detect import Region
-from lipsmith.engine.faces.occluders import GRID
+from lipsmith.engine.faces.occluders import GRID, LIKELY
 from lipsmith.engine.media.frame import Box
 
-_SURE, _LIKELY = 0.85, 0.5  # a patch is believed where some cell is sure, and is as large as what is likely around it
+_SURE = 0.85  # a patch is believed where some cell is sure, and is as large as what is likely around it
 _LEAST_CELLS = 14  # of such a patch before the face: less is a spot of light
 _LOW, _HIGH = 0.3, 0.6  # likelihood from which a cell begins to count, and counts in full
 _AROUND = np.ones((7, 7), np.uint8)  # cells beyond a patch's own in which its soft edge may lie
@@ -26,7 +26,7 @@ def believed(likely: np.ndarray, face: np.ndarray) -> np.ndarray:
 
     `face`: (64, 64) uint8, 1 on the face. The net has learnt faces: what it says of the wall behind one is noise.
     """
-    whole = cv2.morphologyEx((likely > _LIKELY).astype(np.uint8), cv2.MORPH_CLOSE, _HOLES)
+    whole = cv2.morphologyEx((likely > LIKELY).astype(np.uint8), cv2.MORPH_CLOSE, _HOLES)
     count, patches = cv2.connectedComponents(whole)
     kept = np.zeros(likely.shape, np.uint8)
     for number in range(1, count):
