@@ -37,7 +37,7 @@ def _pair(target: Path, driver: Path) -> dict[str, object]:
     person = shot.people[0]
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "actor"
-        learn(shot, person, out, talker.nets().occluders, 2, silent)
+        learn(shot, person, out, 2, silent)
         with model.load(out) as actor:
             return _drive(target, driver, drive.displacements, actor)
 
@@ -51,7 +51,7 @@ def _drive(target: Path, driver: Path, moved: np.ndarray, actor: model.ActorMode
     wanted[:count] += float(own / mouth.gap(moved).std()) * moved[:count]
     parts = cast_parts(shot, person, actor, wanted)
     performance = Performance(shot.video, talker.nets(), parts)
-    tracker = Tracker(talker.nets().detector, talker.nets().mesh, frame_rate=float(shot.video.frame_rate))
+    tracker = Tracker(talker.nets(), frame_rate=float(shot.video.frame_rate))
     for frame in performance.play(decode.frames(shot.spec)):
         tracker.push(Look(frame.index, decode.rgb(frame), frame.index in shot.cuts))
         if frame.index + 1 >= count:

@@ -3,7 +3,8 @@
 Windows of 2 s every second. Offset: the sound is moved by -5 to 5 frames of 40 ms and found again, against the clip's
 own offset over its whole length (real files carry one; what is scored is agreement of a window with its clip). Where
 the scorer does not believe its own answer for a whole clip (`sure`), a user is told no offset: the same figure without
-the windows of such clips stands beside the one of all. AUC: agreement of a window with its own sound at the clip's
+the windows of such clips stands beside the one of all. Frames in which something is before the lips are no evidence;
+windows with fewer than 20 others are counted apart. AUC: agreement of a window with its own sound at the clip's
 offset, against agreement with a stretch of another speaker's (log odds of that lag among those around it).
 """
 
@@ -33,6 +34,7 @@ def run() -> None:
     total = sum(int(row["windows"]) for row in rows)  # type: ignore[call-overload]
     summary = {
         "windows": total,
+        "windows set aside, lips behind something": sum(int(row["hidden"]) for row in rows),  # type: ignore[call-overload]
         "offset within a frame, of all windows (bar 0.97)": table.weighted(rows, "within", "windows"),
         "windows of clips whose offset is believed": sum(int(row["windows"]) for row in believed),  # type: ignore[call-overload]
         "offset within a frame, of those": table.weighted(believed, "within", "windows"),
@@ -48,10 +50,13 @@ def _heard(path: Path, scorer: Scorer) -> np.ndarray:
 def _clip(path: Path, heard: dict[Path, np.ndarray], scorer: Scorer, rng: np.random.Generator) -> dict[str, object]:
     true = talker.truth(path)
     seen, own = sync.lips(true.displacements), true.seconds - true.offset_seconds
-    within, matched, mismatched = [], [], []
+    measured = talker.seen(path).people[0].measured
+    visible = talker.seen(path).seconds[measured.indices[measured.usable]]
+    within, matched, mismatched, hidden = [], [], [], 0
     for number, start in enumerate(np.arange(own[0], own[-1] - WINDOW_SECONDS, STEP_SECONDS)):
-        rows = (own >= start) & (own < start + WINDOW_SECONDS)
+        rows = _within(own, start)
         if rows.sum() < LEAST_ROWS:
+            hidden += int(_within(visible, start).sum() >= LEAST_ROWS)
             continue
         shift = SHIFTS[number % len(SHIFTS)] * FRAME_SECONDS
         found = sync.best_offset(heard[path], seen[rows], own[rows] + shift, scorer)
@@ -64,11 +69,16 @@ def _clip(path: Path, heard: dict[Path, np.ndarray], scorer: Scorer, rng: np.ran
         "clip": path.name,
         "sure": talker.seen(path).people[0].offset.sure,
         "windows": len(within),
+        "hidden": hidden,
         "within": float(np.mean(within)) if within else 0.0,
         "agreement": float(np.mean(matched)) if matched else 0.0,
         "matched": matched,
         "mismatched": mismatched,
     }
+
+
+def _within(seconds: np.ndarray, start: float) -> np.ndarray:
+    return (seconds >= start) & (seconds < start + WINDOW_SECONDS)
 
 
 def _area(positive: np.ndarray, negative: np.ndarray) -> float:

@@ -43,7 +43,7 @@ def seen(path: Path) -> Footage:
 class Truth:
     """What the main face of a clip did, against the clock of its voice."""
 
-    displacements: np.ndarray  # (N, 51, 3) from his closed mouth, usable frames
+    displacements: np.ndarray  # (N, 51, 3) from his closed mouth, frames in which nothing is before it
     seconds: np.ndarray  # (N,) in the voice, offset corrected
     indices: np.ndarray  # (N,) frame indices
     offset_seconds: float
@@ -54,7 +54,7 @@ def truth(path: Path) -> Truth:
     footage_ = seen(path)
     person = footage_.people[0]
     measured = person.measured
-    good = measured.usable
+    good = measured.bare
     points = measured.points[good]
     times = footage_.seconds[measured.indices[good]] + person.offset.offset_seconds
     moved = points - closed_mouth(points)

@@ -67,7 +67,7 @@ def _watch(path: Path, kept: Path, nets: Nets) -> None:
         tracking = watch(spec, nets)
         if tracking.tracks:
             measured = measure(tracking.tracks[0])
-            points, usable = measured.points, measured.usable
+            points, usable = measured.points, measured.bare
             seconds = tracking.pts[measured.indices] * float(video.time_base) - start
     except LipsmithError as error:
         print(f"{path.name}: passed over, {error.code}")

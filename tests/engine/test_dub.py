@@ -84,7 +84,7 @@ def test_the_mouth_is_where_it_was_wanted(seen: footage.Footage, actor_file: Pat
         performance = Performance(seen.video, nets, cast_parts(seen, seen.main, actor, wanted))
         from lipsmith.engine.faces.track import Look, Tracker
 
-        tracker = Tracker(nets.detector, nets.mesh, frame_rate=25.0)
+        tracker = Tracker(nets, frame_rate=25.0)
         for frame in performance.play(decode.frames(seen.spec)):
             tracker.push(Look(frame.index, decode.rgb(frame)))
             if frame.index == 74:

@@ -259,7 +259,14 @@ def _repeated(person: Person, once: int, shots: int, count: int) -> Person:
     place = seen.placement
     placement = replace(place, scale=tiled(place.scale), rotation=tiled(place.rotation), shift=tiled(place.shift))
     measured = Measured(
-        indices[kept], shot, tiled(seen.points), tiled(seen.lower), placement, tiled(seen.seen), tiled(seen.usable)
+        indices[kept],
+        shot,
+        tiled(seen.points),
+        tiled(seen.lower),
+        placement,
+        tiled(seen.seen),
+        tiled(seen.usable),
+        tiled(seen.bare),
     )
     repeated = replace(
         track,
@@ -268,6 +275,7 @@ def _repeated(person: Person, once: int, shots: int, count: int) -> Person:
         landmarks=tiled(track.landmarks),
         presence=tiled(track.presence),
         doubt=tiled(track.doubt),
+        covered=tiled(track.covered),
         raw=tiled(track.raw),
     )
     heard = None if person.heard is None else MouthPath(tiled(person.heard.coefficients))

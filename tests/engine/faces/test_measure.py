@@ -22,7 +22,7 @@ from lipsmith.engine.media.probe import probe
 from lipsmith.weights import WeightStore
 
 
-def a_track(doubt: np.ndarray, shot: np.ndarray | None = None) -> FaceTrack:
+def a_track(doubt: np.ndarray, shot: np.ndarray | None = None, covered: np.ndarray | None = None) -> FaceTrack:
     """A face 400 pixels wide that keeps still; `doubt` in face widths."""
     count = len(doubt)
     landmarks = np.repeat(2 * face()[None], count, 0)
@@ -32,6 +32,7 @@ def a_track(doubt: np.ndarray, shot: np.ndarray | None = None) -> FaceTrack:
         landmarks,
         np.ones(count, np.float32),
         doubt * place(landmarks).scale,
+        np.zeros(count) if covered is None else covered,
         np.zeros(count, np.int32) if shot is None else shot,
         landmarks.copy(),
     )
@@ -63,6 +64,24 @@ def test_a_shot_whose_mouth_is_mostly_guessed_is_left_alone_as_a_whole() -> None
     assert usable(doubt, np.repeat([0, 1], (20, 10)).astype(np.int32)) == list(range(20, 30))
 
 
+def bare(covered: np.ndarray) -> list[int]:
+    track = a_track(np.full(len(covered), 0.01), covered=covered)
+    assert measure(track).usable.all()
+    return np.flatnonzero(measure(track).bare).tolist()
+
+
+def test_a_covered_mouth_and_the_frames_around_it_teach_nothing() -> None:
+    covered = np.zeros(30)
+    covered[12:16] = 0.3
+    assert bare(covered) == [*range(9), *range(19, 30)]
+
+
+def test_what_is_nearly_always_there_is_his() -> None:
+    assert bare(np.full(30, 0.3)) == list(range(30))
+    covered = np.linspace(0, 1, 30)
+    assert bare(covered) == list(range(15))
+
+
 def test_one_frame_alone_is_a_track_too() -> None:
     assert usable(np.array([0.01])) == [0]
     assert usable(np.array([0.08])) == []
@@ -74,7 +93,7 @@ def nets(store: WeightStore) -> Nets:
 
 
 def watched(shot: Path, frames: range, nets: Nets) -> FaceTrack:
-    tracker = Tracker(nets.detector, nets.mesh, frame_rate=25.0)
+    tracker = Tracker(nets, frame_rate=25.0)
     for frame in islice(decode.frames(probe(shot)), frames.stop):
         if frame.index >= frames.start:
             tracker.push(Look(frame.index, decode.rgb(frame)))

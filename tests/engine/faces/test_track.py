@@ -20,6 +20,7 @@ def a_track(values: np.ndarray, indices: np.ndarray | None = None, shot: np.ndar
         landmarks,
         np.ones(count, np.float32),
         np.zeros(count, np.float32),
+        np.zeros(count, np.float32),
         np.zeros(count, np.int32) if shot is None else shot,
         landmarks.copy(),
     )
@@ -66,6 +67,7 @@ def test_rows_of_a_track_belong_together() -> None:
             np.arange(3),
             np.zeros((2, 478, 3), np.float32),
             np.ones(3),
+            np.zeros(3),
             np.zeros(3),
             np.zeros(3),
             np.zeros((3, 478, 3), np.float32),

@@ -20,6 +20,7 @@ def a_face(count: int, usable: np.ndarray | None = None, shot: np.ndarray | None
         placement,
         np.zeros((count, 60, 3), np.float32),
         np.ones(count, bool) if usable is None else usable,
+        np.ones(count, bool) if usable is None else usable,
     )
 
 

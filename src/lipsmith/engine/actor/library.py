@@ -16,9 +16,7 @@ import numpy as np
 
 from lipsmith.engine import mouth
 from lipsmith.engine.faces.align import Placement
-from lipsmith.engine.faces.detect import Region
 from lipsmith.engine.faces.measure import Measured
-from lipsmith.engine.faces.occluders import lower_faces
 from lipsmith.engine.media.frame import Box
 from lipsmith.errors import BadActorFile
 
@@ -71,11 +69,11 @@ def crop_box(pixels: np.ndarray, scale: float, width: int, height: int) -> Box:
 
 
 def choose(measured: Measured, limit: int = MAX_FRAMES) -> np.ndarray:
-    """Rows worth keeping: all usable ones, or, of long footage, the runs that differ most in mouth and head.
+    """Rows worth keeping: all bare ones, or, of long footage, the runs that differ most in mouth and head.
 
     Greedy farthest-point choice over runs of 25 frames (Gonzalez 1985), so that neighbours stay together.
     """
-    rows = np.flatnonzero(measured.usable)
+    rows = np.flatnonzero(measured.bare)
     if len(rows) <= limit:
         return rows
     runs = np.array_split(rows, -(-len(rows) // _RUN))
@@ -106,14 +104,6 @@ class LibraryWriter:
         """The part of the picture to hand to `add`."""
         row = self._row_of[frame_index]
         return crop_box(self._in_picture(row), float(self._measured.placement.scale[row]), width, height)
-
-    def lower_face(self, frame_index: int) -> Region:
-        row = self._row_of[frame_index]
-        return lower_faces(self._measured.placement.rows(slice(row, row + 1)))[0]
-
-    def lips(self, frame_index: int) -> np.ndarray:
-        """(20, 2) their outline in pixels of the picture."""
-        return self._in_picture(self._row_of[frame_index])[: len(mouth.LIPS_OUTER)]
 
     def add(self, frame_index: int, box: Box, codes: np.ndarray, full: int) -> None:
         """Keep a frame. `full` is the largest code value of its bit depth."""

@@ -17,11 +17,9 @@ from zipfile import BadZipFile, ZipFile
 import numpy as np
 
 from lipsmith import __version__
-from lipsmith.engine.actor.bare import BareLips
 from lipsmith.engine.actor.calibration import Calibration, calibrate, with_manner
 from lipsmith.engine.actor.library import Index, Library, LibraryWriter, choose, new_archive
 from lipsmith.engine.faces.measure import Measured, closed_mouth
-from lipsmith.engine.faces.occluders import OccluderFinder
 from lipsmith.engine.media import color
 from lipsmith.engine.media.frame import Frame
 from lipsmith.engine.media.spec import VideoSpec
@@ -85,15 +83,13 @@ def train(
     *,
     footage: str,
     actor: int,
-    occluders: OccluderFinder,
     heard: MouthPath | None = None,
     progress: Progress = silent,
 ) -> int:
     """Write the actor of `measured` to `out`, under a temporary name first; gives the number of library frames.
 
     `frames`: all frames of the footage, in order; `heard`: what his own voice asked of his mouth, a row per row of
-    `measured`, where the footage holds it in sync. Mouths with something before them are left out, half of all at most:
-    what is there nearly always is taken for his. Raises NoFace where hardly any frame shows him well.
+    `measured`, where the footage holds it in sync. Raises NoFace where hardly any frame shows him well.
     """
     rows = choose(measured)
     if len(rows) < MIN_FRAMES:
@@ -105,18 +101,13 @@ def train(
     full = (1 << video.bit_depth) - 1
     try:
         with new_archive(part) as archive:
-            writer, bare = LibraryWriter(archive, measured, rows), BareLips(occluders, video)
-            done, hidden, most_hidden = 0, 0, len(rows) // 2
+            writer, done = LibraryWriter(archive, measured, rows), 0
             for frame in frames:
                 if not writer.wants(frame.index):
                     continue
                 done += 1
-                index = frame.index
-                if hidden < most_hidden and not bare.shown(frame, writer.lower_face(index), writer.lips(index)):
-                    hidden += 1
-                else:
-                    box = writer.box(index, video.width, video.height)
-                    writer.add(index, box, color.read_codes(frame, box), full)
+                box = writer.box(frame.index, video.width, video.height)
+                writer.add(frame.index, box, color.read_codes(frame, box), full)
                 if done % 10 == 0 or done == len(rows):
                     progress("train", done, len(rows))
                 if done == len(rows):
@@ -124,8 +115,8 @@ def train(
             kept = writer.index()
             calibration = calibrate(kept.points, closed_mouth(kept.points))
             if heard is not None:
-                said = MouthPath(heard.coefficients[measured.usable])
-                calibration = with_manner(calibration, said, measured.points[measured.usable], MouthBasis.load())
+                said = MouthPath(heard.coefficients[measured.bare])
+                calibration = with_manner(calibration, said, measured.points[measured.bare], MouthBasis.load())
             provenance = Provenance(
                 footage, actor, len(kept), video.pix_fmt, video.bit_depth, video.color.matrix, video.color.range
             )

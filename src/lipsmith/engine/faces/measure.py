@@ -35,6 +35,7 @@ MIN_PRESENCE = 0.7
 # the face nearly all the time, which not every frame tells.
 _MOST_DOUBT, _USUAL_DOUBT = 0.05, 0.025
 _HIDDEN_AROUND = 3  # rows before and after such a one: a hand comes and goes
+_MOST_COVERED = 0.04  # of the lips and a little around them
 _CLOSED_PERCENTILE = 25
 
 
@@ -48,7 +49,8 @@ class Measured:
     lower: np.ndarray  # (N, P, 3) float32: LOWER_FACE, face widths, own frame
     placement: Placement
     seen: np.ndarray  # (N, P, 3) float32: LOWER_FACE as the net saw it in that very picture, without smoothing
-    usable: np.ndarray  # (N,) bool: near, frontal and certain enough to be dubbed or learned from
+    usable: np.ndarray  # (N,) bool: near, frontal and certain enough to be dubbed
+    bare: np.ndarray  # (N,) bool: usable, and nothing is before the lips: those may be learned from and judged by
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -65,19 +67,41 @@ def measure(track: FaceTrack) -> Measured:
     seen = placement.to_own(track.raw[:, LOWER_FACE]).astype(np.float32)
     near = _near(placement.scale, track.shot)
     frontal = np.abs(placement.yaw_degrees()) <= MAX_YAW_DEGREES
-    certain = (track.presence >= MIN_PRESENCE) & ~_hidden(track, placement.scale)
+    certain = (track.presence >= MIN_PRESENCE) & ~_guessed(track, placement.scale)
+    usable = near & frontal & certain
     return Measured(
-        track.indices, track.shot, lower[:, : len(mouth.MOUTH)], lower, placement, seen, near & frontal & certain
+        track.indices,
+        track.shot,
+        lower[:, : len(mouth.MOUTH)],
+        lower,
+        placement,
+        seen,
+        usable,
+        usable & ~_covered(track, usable),
     )
 
 
-def _hidden(track: FaceTrack, widths: np.ndarray) -> np.ndarray:
+def _guessed(track: FaceTrack, widths: np.ndarray) -> np.ndarray:
     """(N,) True where the mouth's place is a guess: something is before it, or the net cannot make this face out."""
     doubt = track.doubt / widths
-    hidden = (doubt > _MOST_DOUBT) | (_usual(doubt, track.shot) > _USUAL_DOUBT)
+    return _and_around(track, (doubt > _MOST_DOUBT) | (_usual(doubt, track.shot) > _USUAL_DOUBT))
+
+
+def _covered(track: FaceTrack, usable: np.ndarray) -> np.ndarray:
+    """(N,) True where something is before the lips. Never in most usable rows: what is nearly always there is his."""
+    if not usable.any():
+        return ~usable
+    usual = float(np.median(track.covered[usable]))
+    covered = _and_around(track, track.covered > max(_MOST_COVERED, usual))
+    return covered if covered[usable].mean() <= 0.5 else track.covered > usual
+
+
+def _and_around(track: FaceTrack, hidden: np.ndarray) -> np.ndarray:
+    """(N,) bool `hidden`, and True in the rows around such ones."""
+    spread = hidden.copy()
     for rows in track.segments():
-        hidden[rows] = maximum_filter1d(hidden[rows], 2 * _HIDDEN_AROUND + 1)
-    return hidden
+        spread[rows] = maximum_filter1d(hidden[rows], 2 * _HIDDEN_AROUND + 1)
+    return spread
 
 
 def _near(widths: np.ndarray, shot: np.ndarray) -> np.ndarray:

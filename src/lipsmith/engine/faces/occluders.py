@@ -27,6 +27,7 @@ WIDTHS = (12, 24, 48, 80, 112)  # channels, from 64 cells a side to 4
 _MIDDLE, _SIDE = (0.0, 0.5, -0.01), 1.38  # face widths, own frame: between nose and chin; side of the square
 _MEAN, _DEVIATION = 0.5, 0.25  # of colour in [0, 1]
 _BATCH = 8
+_AROUND_LIPS = np.ones((5, 5), np.uint8)  # cells
 
 
 def lower_faces(placement: Placement) -> tuple[Region, ...]:
@@ -44,6 +45,15 @@ def cells_within(outline: np.ndarray, region: Region) -> np.ndarray:
     mask = np.zeros((GRID, GRID), np.uint8)
     cv2.fillPoly(mask, [np.round(in_crop(outline, way_back(region, GRID))).astype(np.int32)], 1)
     return mask
+
+
+def share_hidden(likely: np.ndarray, lips: np.ndarray, region: Region) -> float:
+    """Share of the lips and a little around them that something hides, in [0, 1].
+
+    `likely`: (64, 64) what the net says of `region`; `lips`: (20, 2) outline in pixels of the picture.
+    """
+    around = cv2.dilate(cells_within(lips, region), _AROUND_LIPS) > 0
+    return float((likely[around] > LIKELY).mean()) if around.any() else 0.0
 
 
 class OccluderNet(nn.Module):

@@ -39,7 +39,7 @@ def _best(track: FaceTrack, measured: Measured) -> int:
     """The row of the track where he is large and looks into the camera."""
     early = track.indices - track.indices[0] < _LOOK_FRAMES
     frontal = np.clip(measured.placement.rotation[:, 2, 2], 0, 1)
-    worth = frontal**2 * measured.placement.scale * (0.1 + measured.usable) * early
+    worth = frontal**2 * measured.placement.scale * (0.1 + measured.bare) * early
     return int(np.argmax(worth))
 
 

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -19,10 +20,10 @@ import torch
 from scipy.ndimage import correlate1d
 
 from lipsmith.engine import mouth
-from lipsmith.engine.faces.align import likeness, shape_signature
+from lipsmith.engine.faces.align import likeness, place, shape_signature
 from lipsmith.engine.faces.detect import FaceDetector, Region
 from lipsmith.engine.faces.mesh import FaceMesh, region_of
-from lipsmith.engine.faces.occluders import OccluderFinder
+from lipsmith.engine.faces.occluders import OccluderFinder, lower_faces, share_hidden
 from lipsmith.engine.media import decode, shots
 from lipsmith.engine.media.gops import Excerpt
 from lipsmith.engine.media.probe import require_video
@@ -32,7 +33,7 @@ from lipsmith.weights import WeightStore
 
 CHUNK = 8  # frames between detections
 MIN_PRESENCE = 0.5
-_DOUBT_EVERY = 4  # frames: what hides a mouth does so for longer
+_HIDDEN_EVERY = 4  # frames between looks at what hides a mouth: it does so for longer
 _MIN_OVERLAP = 0.2  # of regions, to be the same face in neighbouring looks
 _MAX_FACES = 5  # per picture, largest first
 _LEAST_SIZE = 0.35  # of the largest face: smaller ones are passers-by, and each costs 6 kB a frame
@@ -53,11 +54,12 @@ class FaceTrack:
     landmarks: np.ndarray  # (N, 478, 3) float32, pixels of the coded picture, smoothed
     presence: np.ndarray  # (N,) float32 in [0, 1]
     doubt: np.ndarray  # (N,) float32 pixels between the lips as seen and as seen in the mirror: large where hidden
+    covered: np.ndarray  # (N,) float32 in [0, 1]: share of the lips that something else is before
     shot: np.ndarray  # (N,) int32: number of the shot, from 0
     raw: np.ndarray  # (N, 478, 3) float32, as the net saw each picture by itself: where pixels are to be taken from
 
     def __post_init__(self) -> None:
-        arrays = (self.indices, self.landmarks, self.raw, self.presence, self.doubt, self.shot)
+        arrays = (self.indices, self.landmarks, self.raw, self.presence, self.doubt, self.covered, self.shot)
         counts = {len(array) for array in arrays}
         if len(counts) != 1:
             raise ValueError(f"a track's arrays have one length: {counts = }")
@@ -81,6 +83,16 @@ class Look:
     cut: bool = False  # first picture of a new shot
 
 
+class _Seen(NamedTuple):
+    """A row of a track, without its landmarks."""
+
+    frame: int  # its index
+    presence: float
+    doubt: float
+    covered: float
+    shot: int
+
+
 @dataclass
 class _Growing:
     """A face while its track is being made."""
@@ -89,24 +101,24 @@ class _Growing:
     last_index: int
     shot: int
     signature: np.ndarray | None = None
-    rows: list[tuple[int, float, float, int]] = field(default_factory=list)  # frame index, presence, doubt, shot
+    rows: list[_Seen] = field(default_factory=list)
     blocks: list[np.ndarray] = field(default_factory=list)  # (512, 478, 3) each: landmarks of the rows
 
-    def add(self, index: int, points: np.ndarray, presence: float, doubt: float, shot: int) -> None:
+    def add(self, seen: _Seen, points: np.ndarray) -> None:
         """Copied into a block: thousands of small arrays between pictures would leave the heap full of holes."""
         place = len(self.rows) % _BLOCK_ROWS
         if place == 0:
             self.blocks.append(np.empty((_BLOCK_ROWS, *points.shape), np.float32))
         self.blocks[-1][place] = points
-        self.rows.append((index, presence, doubt, shot))
-        self.regions, self.last_index, self.shot = region_of(points), index, shot
+        self.rows.append(seen)
+        self.regions, self.last_index, self.shot = region_of(points), seen.frame, seen.shot
 
 
 class Tracker:
     """Push pictures in order, then `finish`. Memory: landmarks only (6 kB a face and frame), never pictures."""
 
-    def __init__(self, detector: FaceDetector, mesh: FaceMesh, *, frame_rate: float, rotation_degrees: int = 0) -> None:
-        self._detector, self._mesh = detector, mesh
+    def __init__(self, nets: Nets, *, frame_rate: float, rotation_degrees: int = 0) -> None:
+        self._nets = nets
         self._frame_rate, self._rotation = frame_rate, rotation_degrees
         self._waiting: list[Look] = []
         self._faces: list[_Growing] = []
@@ -138,7 +150,7 @@ class Tracker:
     def _process(self) -> None:
         looks, self._waiting = self._waiting, []
         ends = [looks[0], looks[-1]] if len(looks) > 1 else looks
-        found = self._detector.detect([look.picture for look in ends], self._rotation)
+        found = self._nets.detector.detect([look.picture for look in ends], self._rotation)
         regions = [_foremost([d.region for d in detections]) for detections in found]
         for start, end in _pair(regions[0], regions[-1]):
             self._follow(looks, start, end)
@@ -146,22 +158,33 @@ class Tracker:
     def _follow(self, looks: Sequence[Look], start: Region, end: Region) -> None:
         pictures = [look.picture for look in looks]
         shares = np.linspace(0, 1, len(looks)) if len(looks) > 1 else [0.0]
-        rough, _ = self._mesh.landmarks(pictures, [start.toward(end, float(s)) for s in shares])
-        points, presence = self._mesh.landmarks(pictures, [region_of(p) for p in rough])
+        rough, _ = self._nets.mesh.landmarks(pictures, [start.toward(end, float(s)) for s in shares])
+        points, presence = self._nets.mesh.landmarks(pictures, [region_of(p) for p in rough])
         seen = [i for i in range(len(looks)) if presence[i] >= MIN_PRESENCE]
         if not seen:
             return
         face = self._whose(looks[seen[0]].index, points[seen])
-        doubt = self._doubt(pictures, points)
+        some = range(0, len(looks), _HIDDEN_EVERY)
+        now_and_then = [pictures[i] for i in some], points[some]
+        doubt, covered = (
+            np.interp(np.arange(len(looks)), some, values)
+            for values in (self._doubt(*now_and_then), self._covered(*now_and_then))
+        )
         for i in seen:
-            face.add(looks[i].index, points[i], float(presence[i]), float(doubt[i]), self._shot)
+            row = _Seen(looks[i].index, float(presence[i]), float(doubt[i]), float(covered[i]), self._shot)
+            face.add(row, points[i])
 
     def _doubt(self, pictures: Sequence[np.ndarray], points: np.ndarray) -> np.ndarray:
-        """(n,) pixels by which the lips of (n, 478, 3) points lie elsewhere in the mirror; looked at now and then."""
-        some = range(0, len(pictures), _DOUBT_EVERY)
-        mirrored = self._mesh.lips_in_mirror([pictures[i] for i in some], [region_of(points[i]) for i in some])
-        apart = np.linalg.norm(points[some][:, mouth.LIPS, :2].mean(1) - mirrored, axis=1)
-        return np.interp(np.arange(len(pictures)), some, apart)
+        """(n,) pixels by which the lips of (n, 478, 3) points lie elsewhere in the mirror."""
+        mirrored = self._nets.mesh.lips_in_mirror(pictures, [region_of(p) for p in points])
+        return np.linalg.norm(points[:, mouth.LIPS, :2].mean(1) - mirrored, axis=1)
+
+    def _covered(self, pictures: Sequence[np.ndarray], points: np.ndarray) -> np.ndarray:
+        """(n,) share of the lips that something is before."""
+        regions = lower_faces(place(points))
+        likely = self._nets.occluders.look(pictures, regions)
+        lips = points[:, mouth.LIPS_OUTER, :2]
+        return np.array([share_hidden(*each) for each in zip(likely, lips, regions, strict=True)])
 
     def _whose(self, index: int, points: np.ndarray) -> _Growing:
         """The growing track that these (n, 478, 3) points continue, or a new one."""
@@ -189,13 +212,14 @@ class Tracker:
 
     def _track(self, number: int, face: _Growing) -> FaceTrack:
         raw = np.concatenate(face.blocks)[: len(face.rows)]
-        indices, presence, doubt, shot = zip(*face.rows, strict=True)
+        indices, presence, doubt, covered, shot = zip(*face.rows, strict=True)
         track = FaceTrack(
             number,
             np.array(indices, np.int64),
             raw.copy(),
             np.array(presence, np.float32),
             np.array(doubt, np.float32),
+            np.array(covered, np.float32),
             np.array(shot, np.int32),
             raw,
         )
@@ -273,7 +297,7 @@ class Nets:
 
     @cached_property
     def occluders(self) -> OccluderFinder:
-        """Read when first asked for: watching a file needs none, nor does training one that is not there yet."""
+        """Read when first asked for: where one is trained there is none yet."""
         return OccluderFinder(self._device)
 
 
@@ -315,9 +339,7 @@ def watch(
     video = require_video(spec)
     scale = min(1.0, _LONGEST_SIDE / max(video.width, video.height))
     size = (round(video.width * scale), round(video.height * scale)) if scale < 1 else (None, None)
-    tracker = Tracker(
-        nets.detector, nets.mesh, frame_rate=float(video.frame_rate), rotation_degrees=video.rotation_degrees
-    )
+    tracker = Tracker(nets, frame_rate=float(video.frame_rate), rotation_degrees=video.rotation_degrees)
     finder, stamps = shots.CutFinder(), []
     cuts: list[int] = []
     begun = 0  # first frame of the present stretch

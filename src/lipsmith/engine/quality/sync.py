@@ -187,8 +187,8 @@ class SyncReport:
 
 def score(features: SpeechFeatures, measured: Measured, seconds: np.ndarray) -> Offset:
     """Offset between a sound's features and a measured face seen at (N,) times of that sound."""
-    if measured.usable.sum() < _LEAST_ROWS:
+    if measured.bare.sum() < _LEAST_ROWS:
         return NOTHING
-    points, scorer = measured.points[measured.usable], load_scorer()
+    points, scorer = measured.points[measured.bare], load_scorer()
     seen = lips(points - closed_mouth(points))
-    return best_offset(scorer.hear(features), seen, seconds[measured.usable], scorer)
+    return best_offset(scorer.hear(features), seen, seconds[measured.bare], scorer)
