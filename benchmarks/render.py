@@ -37,7 +37,7 @@ def _pair(target: Path, driver: Path) -> dict[str, object]:
     person = shot.people[0]
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "actor"
-        learn(shot, person, out, 2, silent)
+        learn(shot, person, out, talker.nets().occluders, 2, silent)
         with model.load(out) as actor:
             return _drive(target, driver, drive.displacements, actor)
 

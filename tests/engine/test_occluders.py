@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from lipsmith.engine.media.frame import Box, Frame
 from lipsmith.engine.progress import silent
 from lipsmith.engine.rehearsal import cast_parts, learn
 from lipsmith.engine.render.performance import Performance
+from lipsmith.engine.render.retrieval import Choice
 from lipsmith.weights import WeightStore
 
 CPU = torch.device("cpu")
@@ -59,7 +61,7 @@ def wide_open(seen: footage.Footage, actor: model.ActorModel) -> np.ndarray:
 @pytest.fixture(scope="module")
 def actor_file(seen: footage.Footage, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("actor") / "woman.lipsmith"
-    learn(seen, seen.main, out, 2, silent)
+    learn(seen, seen.main, out, OccluderFinder(CPU), 2, silent)
     return out
 
 
@@ -116,11 +118,36 @@ def test_a_covered_mouth_teaches_nothing(seen: footage.Footage, store: WeightSto
     measured, out = watched(seen, COVERED, store), tmp_path / "actor"
     assert measured.usable.all()
     assert not set(measured.indices[measured.bare]) & set(COVERED)
-    model.train(measured, frames(seen, COVERED), seen.video, out, footage="w", actor=1)
+    model.train(measured, frames(seen, COVERED), seen.video, out, footage="w", actor=1, occluders=OccluderFinder(CPU))
     with model.load(out) as actor:
         kept = set(actor.library.index.indices.tolist())
     assert not kept & set(COVERED)
     assert len(kept) >= len(seen.pts) - len(COVERED) - 12
+
+
+def test_a_thing_beside_a_kept_mouth_is_not_shown_with_it(
+    seen: footage.Footage, store: WeightStore, tmp_path: Path
+) -> None:
+    """Of footage whose lips are taken for bare: the board is in the library, and on no dubbed face."""
+    out = tmp_path / "actor"
+    model.train(
+        seen.main.measured, frames(seen, COVERED), seen.video, out, footage="w", actor=1, occluders=OccluderFinder(CPU)
+    )
+    with model.load(out) as actor:
+        library = actor.library
+        (row,) = np.flatnonzero(library.index.indices == COVERED[8])
+        entry = library.entry(int(row))
+        assert library.entry(0).strange is None
+        assert entry.strange is not None
+        blue = np.abs(entry.codes.astype(int) - BLUE).max(-1) < 12
+        assert blue.sum() > 400
+        assert (entry.strange[blue] > 200).mean() > 0.95
+        (part,) = cast_parts(seen, seen.main, actor, wide_open(seen, actor))
+        only = Choice(np.full(len(part.target), row), np.full((len(part.target), 1), row))
+        performance = Performance(seen.video, Nets(store, CPU), (replace(part, choice=only),))
+        for frame in performance.play(frames(seen, range(0), 8)):
+            shown = color.read_codes(frame, board(seen, frame.index)).astype(int)
+            assert (np.abs(shown - BLUE).max(-1) < 24).mean() < 0.01
 
 
 def test_what_is_always_there_is_his(seen: footage.Footage, store: WeightStore) -> None:

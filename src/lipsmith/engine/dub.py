@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lipsmith.engine import footage as footages
+from lipsmith.engine.faces.occluders import OccluderFinder
 from lipsmith.engine.faces.track import Nets, torch_device
 from lipsmith.engine.footage import Footage, Person
 from lipsmith.engine.media import mux
@@ -119,7 +120,7 @@ def train(
                 )
         person = seen.person(actor)
         with watch.stage("train"):
-            count = learn(seen, person, out, threads, progress)
+            count = learn(seen, person, out, OccluderFinder(where), threads, progress)
     return TrainResult(
         out, person.actor, len(person.track), count, (*seen.spec.warnings, *footages.notes(person)), watch.seconds
     )

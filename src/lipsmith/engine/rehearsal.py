@@ -28,6 +28,7 @@ from lipsmith.engine import footage as footages
 from lipsmith.engine.actor import calibration, model
 from lipsmith.engine.actor.expression import expression
 from lipsmith.engine.faces.mesh import region_of
+from lipsmith.engine.faces.occluders import OccluderFinder
 from lipsmith.engine.faces.track import Nets, torch_device
 from lipsmith.engine.footage import Footage, Person
 from lipsmith.engine.media import clock, decode, loop, mux
@@ -153,7 +154,7 @@ def rehearsed(
             with watch.stage("train"):
                 given = model.get(person.actor) if isinstance(model, Mapping) else model
                 actor_model = stack.enter_context(
-                    _actor(seen, seen.person(person.actor), given, folder, options, progress)
+                    _actor(seen, seen.person(person.actor), given, folder, nets.occluders, options, progress)
                 )
             with watch.stage("motion"):
                 path = speech.path(waveform, shown.seconds - start, voice.script)
@@ -416,19 +417,20 @@ def _actor(
     person: Person,
     given: Path | None,
     folder: Path,
+    occluders: OccluderFinder,
     options: DubOptions,
     progress: Progress,
 ) -> Iterator[model.ActorModel]:
     """The given actor, or one trained on the fly into `folder`."""
     path = given or folder / f"{person.actor}.lipsmith"
     if given is None:
-        learn(seen, person, path, options.threads, progress)
+        learn(seen, person, path, occluders, options.threads, progress)
     with model.load(path) as loaded:
         loaded.require_colour_of(seen.video)
         yield loaded
 
 
-def learn(seen: Footage, person: Person, out: Path, threads: int, progress: Progress) -> int:
+def learn(seen: Footage, person: Person, out: Path, occluders: OccluderFinder, threads: int, progress: Progress) -> int:
     return model.train(
         person.measured,
         decode.frames(seen.spec, seen.excerpt, threads=threads),
@@ -436,6 +438,7 @@ def learn(seen: Footage, person: Person, out: Path, threads: int, progress: Prog
         out,
         footage=seen.spec.path.name,
         actor=person.actor,
+        occluders=occluders,
         heard=person.heard,
         progress=progress,
     )

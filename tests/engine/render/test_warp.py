@@ -55,3 +55,15 @@ def test_a_fold_is_seen() -> None:
     source = goal.copy()
     source[:, 1] = HEIGHT - source[:, 1]  # upside down
     assert Warp(goal, HEIGHT, WIDTH, UNIT, goal).back_to(source, held=True).least_area < 0
+
+
+def test_what_is_still_stays_and_all_else_moves_as_before() -> None:
+    where = Warp(points(), HEIGHT, WIDTH, UNIT, points()).back_to(points() + 4, held=True)
+    still = np.zeros((HEIGHT, WIDTH), np.float32)
+    still[:50, :70] = 1
+    calm = where.stilled(still)
+    x, y = grid()
+    assert np.array_equal(calm.x[:50, :70], x[:50, :70])
+    assert np.array_equal(calm.y[:50, :70], y[:50, :70])
+    assert np.allclose(calm.x[50:], where.x[50:], atol=1e-4)
+    assert np.allclose(calm.y[:, 70:], where.y[:, 70:], atol=1e-4)

@@ -17,12 +17,15 @@ import numpy as np
 from lipsmith.engine import mouth
 from lipsmith.engine.faces.align import Placement
 from lipsmith.engine.faces.measure import Measured
-from lipsmith.engine.media.frame import Box
+from lipsmith.engine.faces.occluders import lower_faces
+from lipsmith.engine.faces.shield import Glimpse
+from lipsmith.engine.media.frame import Box, Frame
 from lipsmith.errors import BadActorFile
 
 MAX_FRAMES = 1000  # 40 s at 25 fps: more adds little and costs disk
 _RUN = 25  # frames kept together, so that retrieval can follow real movement
 _MARGIN = 0.14  # of the face width, around the lower face
+_RIM = 0.03  # of the face width: as far around a hand a mouth is not shown either; its edge and shadow are not his
 _CACHE = 48  # crops held in memory
 
 
@@ -32,6 +35,7 @@ class Entry:
 
     codes: np.ndarray  # (h, w, 3) uint8 or uint16, native codes
     lower: np.ndarray  # (P, 2) float32, LOWER_FACE in pixels of `codes`
+    strange: np.ndarray | None  # (h, w) uint8, how far a pixel is not his but a hand's or a cup's; None: all are his
 
 
 @dataclass(frozen=True)
@@ -105,14 +109,20 @@ class LibraryWriter:
         row = self._row_of[frame_index]
         return crop_box(self._in_picture(row), float(self._measured.placement.scale[row]), width, height)
 
-    def add(self, frame_index: int, box: Box, codes: np.ndarray, full: int) -> None:
-        """Keep a frame. `full` is the largest code value of its bit depth."""
+    def glimpse(self, frame: Frame, width: int, height: int) -> Glimpse:
+        """The frame as `shields` wants it."""
+        row = self._row_of[frame.index]
+        (lower_face,) = lower_faces(self._measured.placement.rows(slice(row, row + 1)))
+        return Glimpse(frame, lower_face, self._in_picture(row), self.box(frame.index, width, height))
+
+    def add(self, frame_index: int, box: Box, codes: np.ndarray, full: int, strange: np.ndarray | None) -> None:
+        """Keep a frame. `full`: largest code of its bit depth; `strange`: (h, w) in [0, 1], None where all is his."""
         row = self._row_of[frame_index]
         pixels = self._in_picture(row) - np.array([box.left, box.top], np.float32)
-        done, packed = cv2.imencode(".png", codes, [cv2.IMWRITE_PNG_COMPRESSION, 1])
-        if not done:
-            raise ValueError(f"a crop could not be packed: {codes.shape = } {codes.dtype = }")
-        self._archive.writestr(_entry_name(len(self._kept)), packed.tobytes())
+        self._archive.writestr(_entry_name(len(self._kept)), _packed(codes))
+        if strange is not None:
+            wider = cv2.dilate(strange, _disk(_RIM * float(self._measured.placement.scale[row])))
+            self._archive.writestr(_strange_name(len(self._kept)), _packed(np.rint(255 * wider).astype(np.uint8)))
         luma = codes[..., 0].astype(np.float32) / full
         self._kept.append((row, pixels, _sharpness(luma, pixels), codes.reshape(-1, 3).mean(0) / full))
 
@@ -142,20 +152,24 @@ class Library:
     def __init__(self, path: Path, index: Index) -> None:
         self.index = index
         self._archive = ZipFile(path)
-        self._cache: OrderedDict[int, np.ndarray] = OrderedDict()
+        self._names = frozenset(self._archive.namelist())
+        self._cache: OrderedDict[int, Entry] = OrderedDict()
 
     def entry(self, row: int) -> Entry:
         """The pixels of one library frame."""
         if row not in self._cache:
-            packed = np.frombuffer(self._archive.read(_entry_name(row)), np.uint8)
-            codes = cv2.imdecode(packed, cv2.IMREAD_UNCHANGED)
-            if codes is None:
-                raise BadActorFile(f"mouth {row} of the actor file cannot be read; train the actor again.")
-            self._cache[row] = codes
+            strange = self._unpacked(_strange_name(row), row) if _strange_name(row) in self._names else None
+            self._cache[row] = Entry(self._unpacked(_entry_name(row), row), self.index.pixels[row], strange)
             if len(self._cache) > _CACHE:
                 self._cache.popitem(last=False)
         self._cache.move_to_end(row)
-        return Entry(self._cache[row], self.index.pixels[row])
+        return self._cache[row]
+
+    def _unpacked(self, name: str, row: int) -> np.ndarray:
+        picture = cv2.imdecode(np.frombuffer(self._archive.read(name), np.uint8), cv2.IMREAD_UNCHANGED)
+        if picture is None:
+            raise BadActorFile(f"mouth {row} of the actor file cannot be read; train the actor again.")
+        return picture
 
     def close(self) -> None:
         self._archive.close()
@@ -174,6 +188,22 @@ def new_archive(path: Path) -> ZipFile:
 
 def _entry_name(row: int) -> str:
     return f"mouths/{row:06d}.png"
+
+
+def _strange_name(row: int) -> str:
+    return f"strange/{row:06d}.png"
+
+
+def _disk(radius: float) -> np.ndarray:
+    side = 2 * round(radius) + 1
+    return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
+
+
+def _packed(picture: np.ndarray) -> bytes:
+    done, packed = cv2.imencode(".png", picture, [cv2.IMWRITE_PNG_COMPRESSION, 1])
+    if not done:
+        raise ValueError(f"a crop could not be packed: {picture.shape = } {picture.dtype = }")
+    return packed.tobytes()
 
 
 def _sharpness(luma: np.ndarray, pixels: np.ndarray) -> float:

@@ -11,6 +11,7 @@ import json
 import uuid
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
+from itertools import islice
 from pathlib import Path
 from zipfile import BadZipFile, ZipFile
 
@@ -20,6 +21,8 @@ from lipsmith import __version__
 from lipsmith.engine.actor.calibration import Calibration, calibrate, with_manner
 from lipsmith.engine.actor.library import Index, Library, LibraryWriter, choose, new_archive
 from lipsmith.engine.faces.measure import Measured, closed_mouth
+from lipsmith.engine.faces.occluders import OccluderFinder
+from lipsmith.engine.faces.shield import shields
 from lipsmith.engine.media import color
 from lipsmith.engine.media.frame import Frame
 from lipsmith.engine.media.spec import VideoSpec
@@ -29,6 +32,7 @@ from lipsmith.errors import BadActorFile, FileMissing, NoFace
 
 FORMAT, VERSION = "lipsmith-actor", 2
 MIN_FRAMES = 12  # half a second: fewer mouths say nothing
+_TOGETHER = 8  # frames looked at together
 
 
 @dataclass(frozen=True)
@@ -83,6 +87,7 @@ def train(
     *,
     footage: str,
     actor: int,
+    occluders: OccluderFinder,
     heard: MouthPath | None = None,
     progress: Progress = silent,
 ) -> int:
@@ -102,16 +107,13 @@ def train(
     try:
         with new_archive(part) as archive:
             writer, done = LibraryWriter(archive, measured, rows), 0
-            for frame in frames:
-                if not writer.wants(frame.index):
-                    continue
-                done += 1
-                box = writer.box(frame.index, video.width, video.height)
-                writer.add(frame.index, box, color.read_codes(frame, box), full)
-                if done % 10 == 0 or done == len(rows):
-                    progress("train", done, len(rows))
-                if done == len(rows):
-                    break
+            wanted = islice((frame for frame in frames if writer.wants(frame.index)), len(rows))
+            while few := list(islice(wanted, _TOGETHER)):
+                seen = [writer.glimpse(frame, video.width, video.height) for frame in few]
+                for one, strange in zip(seen, shields(seen, occluders, video), strict=True):
+                    writer.add(one.frame.index, one.box, color.read_codes(one.frame, one.box), full, strange)
+                done += len(few)
+                progress("train", done, len(rows))
             kept = writer.index()
             calibration = calibrate(kept.points, closed_mouth(kept.points))
             if heard is not None:

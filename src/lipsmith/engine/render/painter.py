@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from lipsmith.engine import mouth
@@ -17,6 +18,7 @@ from lipsmith.engine.render.composite import crisped, joined, matched, mattes, w
 from lipsmith.engine.render.warp import Warp, sample
 
 LEAST_AREA = 0.004  # below, the warp counts as folding
+_BESIDE = 0.05  # of the face width, around what is before the face: there the plate comes to rest
 
 
 @dataclass(frozen=True)
@@ -25,15 +27,7 @@ class Painted:
 
     codes: np.ndarray  # (h, w, 3) in the plate's dtype
     matte: np.ndarray  # (h, w) float32: write only under it
-    least_area: float  # of the shown layer's warp; `LEAST_AREA` or less: it folds
-
-
-@dataclass(frozen=True)
-class Layer:
-    """A library row and how much of it is shown."""
-
-    row: int
-    share: float
+    least_area: float  # of the library mouth's warp; `LEAST_AREA` or less: it folds
 
 
 def paint_box(plate: np.ndarray, lower: np.ndarray, unit: float, width: int, height: int) -> Box:
@@ -54,35 +48,40 @@ class Painter:
         own: np.ndarray,
         wanted: np.ndarray,
         unit: float,
-        layers: tuple[Layer, ...],
+        library_row: int,
         *,
+        still: np.ndarray | None = None,
         weight: float = 1.0,
         size: tuple[int, int],
     ) -> Painted:
-        """`plate`: (h, w, 3) codes of `box`; `own`, `wanted`: (P, 2) points in picture pixels; `size`: picture w, h."""
+        """`plate`: (h, w, 3) codes of `box`; `own`, `wanted`: (P, 2) points in picture pixels; `size`: picture w, h.
+
+        `still`: (h, w) in [0, 1] what is before the face: it does not move with the jaw, only lips beside it do.
+        """
         corner = np.array([box.left, box.top], np.float32)
         goal, here = wanted - corner, own - corner
         height, width = plate.shape[:2]
         warp = Warp(goal, height, width, unit, goal[: len(mouth.MOUTH)])
         inner = (box.left > 0, box.top > 0, box.right < size[0], box.bottom < size[1])
         shown = mattes(goal, height, width, unit, inner)
-        below = sample(plate, warp.back_to(here, held=True))
-        face, least = self._face(warp, layers)
-        energy = float(self._library.index.sharpness[layers[0].row])
+        moved = warp.back_to(here, held=True)
+        below = sample(plate, moved if still is None else moved.stilled(_resting(still, unit) * (1 - shown.core)))
+        entry = self._library.entry(library_row)
+        where = warp.back_to(entry.lower, held=False)
+        face = sample(entry.codes, where) * np.float32(self._full / self._library_full)
+        energy = float(self._library.index.sharpness[library_row])
         face = crisped(face, energy, goal[: len(mouth.LIPS_OUTER)], self._full)
         face = matched(face, below, shown.face, self._full)
         matte = without_strangers(shown.face, shown.core, face, below, self._full)
+        if entry.strange is not None:
+            matte *= 1 - sample(entry.strange, where) / np.float32(255)
         mixed = joined(below, face, matte * np.float32(min(1.0, 2 * weight)))
         codes = np.clip(np.rint(mixed), 0, self._full).astype(plate.dtype)
-        return Painted(codes, shown.edit * np.float32(min(1.0, 4 * weight)), least)
+        return Painted(codes, shown.edit * np.float32(min(1.0, 4 * weight)), where.least_area)
 
-    def _face(self, warp: Warp, layers: tuple[Layer, ...]) -> tuple[np.ndarray, float]:
-        total, least = None, np.inf
-        for layer in layers:
-            entry = self._library.entry(layer.row)
-            where = warp.back_to(entry.lower, held=False)
-            part = sample(entry.codes, where) * np.float32(layer.share * self._full / self._library_full)
-            total = part if total is None else total + part
-            least = min(least, where.least_area)
-        assert total is not None
-        return total, float(least)
+
+def _resting(still: np.ndarray, unit: float) -> np.ndarray:
+    """(h, w) how far the plate rests: what is before the face does, and the skin beside it more or less."""
+    side = 2 * round(_BESIDE * unit) + 1
+    around = cv2.dilate(still, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)))
+    return cv2.GaussianBlur(around, (0, 0), 0.5 * _BESIDE * unit)

@@ -8,23 +8,22 @@ from the next-best mouths of the library, then with a gentler target; what is wo
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-import cv2
 import numpy as np
 
 from lipsmith.engine import mouth
 from lipsmith.engine.faces.detect import Region
-from lipsmith.engine.faces.occluders import cells_within, lower_faces
+from lipsmith.engine.faces.occluders import lower_faces
+from lipsmith.engine.faces.shield import Glimpse, shields
 from lipsmith.engine.faces.track import Nets
 from lipsmith.engine.faces.view import Patch, view
 from lipsmith.engine.media import color
 from lipsmith.engine.media.frame import Box, Frame
 from lipsmith.engine.media.spec import VideoSpec
-from lipsmith.engine.render.painter import LEAST_AREA, Layer, Painted, Painter, paint_box
+from lipsmith.engine.render.painter import LEAST_AREA, Painted, Painter, paint_box
 from lipsmith.engine.render.retrieval import Choice
-from lipsmith.engine.render.shield import believed, shield
 from lipsmith.engine.render.target import Target
 
 BATCH = 8  # frames looked at together
@@ -86,6 +85,7 @@ class _Task:
     box: Box
     plate: np.ndarray  # codes of the box
     lower_face: Region
+    kept: np.ndarray | None = None  # (h, w) in [0, 1] what of the box stays as it was filmed
 
 
 @dataclass(frozen=True)
@@ -119,10 +119,11 @@ class Performance:
     def _edit(self, frames: list[Frame]) -> list[Frame]:
         for part, rows in zip(self._parts, self._rows, strict=True):
             tasks = [self._task(part, rows[f.index], f) for f in frames if f.index in rows]
-            for task, result, kept in zip(tasks, self._paint(tasks), self._shields(tasks), strict=True):
+            tasks = [replace(task, kept=kept) for task, kept in zip(tasks, self._shields(tasks), strict=True)]
+            for task, result in zip(tasks, self._paint(tasks), strict=True):
                 matte = result.painted.matte
-                if kept is not None:
-                    matte = matte * (1 - kept)
+                if task.kept is not None:
+                    matte = matte * (1 - task.kept)
                     self.tally.shielded.add(task.frame.index)
                 color.write_codes(task.frame, task.box, result.painted.codes, matte)
                 self.tally.dubbed.add(task.frame.index)
@@ -136,25 +137,9 @@ class Performance:
         return _Task(part, row, frame, box, color.read_codes(frame, box), lower_face)
 
     def _shields(self, tasks: list[_Task]) -> list[np.ndarray | None]:
-        """Of each crop what must stay as it was filmed, or None. Where none of three frames needs it, none does."""
-        if not tasks:
-            return []
-        hidden = self._hidden(tasks, sorted({0, len(tasks) // 2, len(tasks) - 1}))
-        if any(cells.any() for cells in hidden.values()):
-            hidden |= self._hidden(tasks, [i for i in range(len(tasks)) if i not in hidden])
-        return [
-            shield(hidden[i], task.lower_face, task.box) if i in hidden and hidden[i].any() else None
-            for i, task in enumerate(tasks)
-        ]
-
-    def _hidden(self, tasks: list[_Task], which: list[int]) -> dict[int, np.ndarray]:
-        views = [view(tasks[i].frame, tasks[i].lower_face, self._video) for i in which]
-        likely = self._nets.occluders.look([v.picture for v in views], [v.region for v in views])
-        return {i: believed(cells, self._face_cells(tasks[i])) for i, cells in zip(which, likely, strict=True)}
-
-    def _face_cells(self, task: _Task) -> np.ndarray:
-        hull = cv2.convexHull(task.part.target.plate[task.row].astype(np.float32))[:, 0]
-        return cells_within(hull, task.lower_face)
+        """Of each crop what must stay as it was filmed, or None."""
+        glimpses = [Glimpse(t.frame, t.lower_face, t.part.target.plate[t.row], t.box) for t in tasks]
+        return shields(glimpses, self._nets.occluders, self._video)
 
     def _paint(self, tasks: list[_Task]) -> list[_Result]:
         painted = [self._painted(t, int(t.part.choice.rows[t.row]), t.part.target.lower[t.row]) for t in tasks]
@@ -170,7 +155,8 @@ class Performance:
             target.plate[row],
             wanted,
             float(target.placement.scale[row]),
-            (Layer(library_row, 1.0),),
+            library_row,
+            still=task.kept,
             weight=float(target.weight[row]),
             size=(self._video.width, self._video.height),
         )

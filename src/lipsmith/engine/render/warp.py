@@ -27,6 +27,13 @@ class BackwardMap:
     y: np.ndarray  # (h, w) float32, rows
     least_area: float  # smallest ratio of source area to crop area in the mouth; 0 or less: the warp folds
 
+    def stilled(self, still: np.ndarray) -> BackwardMap:
+        """The same, but that pixels stay where (h, w) `still` is 1."""
+        height, width = still.shape
+        column, row = np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)[:, None]
+        moving = 1 - still
+        return BackwardMap(column + moving * (self.x - column), row + moving * (self.y - row), self.least_area)
+
 
 class Warp:
     """From a crop of `height` x `width` pixels with its wanted (P, 2) points back to any number of sources."""
@@ -83,7 +90,7 @@ class Warp:
 
 
 def sample(picture: np.ndarray, where: BackwardMap) -> np.ndarray:
-    """(h, w, 3) float32 of the (H, W, 3) picture, read once, by Lanczos: every further reading would soften it."""
+    """(h, w, ...) float32 of the (H, W, ...) picture, read once, by Lanczos: every further reading would soften it."""
     return cv2.remap(picture, where.x, where.y, cv2.INTER_LANCZOS4, borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
 
 

@@ -11,8 +11,8 @@ pytest.importorskip("torch")
 
 from lipsmith.engine.faces.detect import Region
 from lipsmith.engine.faces.occluders import GRID
+from lipsmith.engine.faces.shield import believed, matte_of
 from lipsmith.engine.media.frame import Box
-from lipsmith.engine.render.shield import believed, shield
 
 
 def patch(rows: slice, columns: slice, likely: float) -> np.ndarray:
@@ -56,7 +56,7 @@ def test_it_lies_in_the_picture_where_it_was_seen(angle: float) -> None:
     hidden = np.zeros((GRID, GRID), np.float32)
     hidden[28:36, 40:48] = 1
     box = Box(100, 80, 500, 440)
-    kept = shield(hidden, region, box)
+    kept = matte_of(hidden, region, box)
     assert kept.shape == (360, 400)
     y, x = np.nonzero(kept > 0.5)
     x0, y0 = (43.75 - GRID / 2) * 5, (31.75 - GRID / 2) * 5  # the middle of those cells' pixels, in the region
