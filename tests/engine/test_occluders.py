@@ -118,6 +118,9 @@ def test_a_covered_mouth_teaches_nothing(seen: footage.Footage, store: WeightSto
     measured, out = watched(seen, COVERED, store), tmp_path / "actor"
     assert measured.usable.all()
     assert not set(measured.indices[measured.bare]) & set(COVERED)
+    assert footage.notes(seen.main) == ()
+    (told,) = footage.notes(replace(seen.main, measured=measured))
+    assert "before his lips" in told
     model.train(measured, frames(seen, COVERED), seen.video, out, footage="w", actor=1, occluders=OccluderFinder(CPU))
     with model.load(out) as actor:
         kept = set(actor.library.index.indices.tolist())

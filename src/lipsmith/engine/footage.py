@@ -293,6 +293,9 @@ def notes(person: Person) -> tuple[str, ...]:
     unusable = 1 - float(person.measured.usable.mean())
     if unusable > 0.05 and width >= MIN_FACE_WIDTH_PIXELS:
         told.append(f"In {unusable:.0%} of his frames he is turned away, too small or hidden; they pass through.")
+    covered = float((person.measured.usable & ~person.measured.bare).mean())
+    if covered > 0.05:
+        told.append(f"In {covered:.0%} of his frames something is before his lips; nothing is learnt from them.")
     return tuple(told)
 
 

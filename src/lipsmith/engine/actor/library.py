@@ -104,16 +104,12 @@ class LibraryWriter:
     def wants(self, frame_index: int) -> bool:
         return frame_index in self._row_of
 
-    def box(self, frame_index: int, width: int, height: int) -> Box:
-        """The part of the picture to hand to `add`."""
-        row = self._row_of[frame_index]
-        return crop_box(self._in_picture(row), float(self._measured.placement.scale[row]), width, height)
-
     def glimpse(self, frame: Frame, width: int, height: int) -> Glimpse:
-        """The frame as `shields` wants it."""
+        """The frame as `shields` wants it; its box is the part of the picture to hand to `add`."""
         row = self._row_of[frame.index]
-        (lower_face,) = lower_faces(self._measured.placement.rows(slice(row, row + 1)))
-        return Glimpse(frame, lower_face, self._in_picture(row), self.box(frame.index, width, height))
+        placement, points = self._measured.placement.rows(slice(row, row + 1)), self._in_picture(row)
+        (lower_face,) = lower_faces(placement)
+        return Glimpse(frame, lower_face, points, crop_box(points, float(placement.scale[0]), width, height))
 
     def add(self, frame_index: int, box: Box, codes: np.ndarray, full: int, strange: np.ndarray | None) -> None:
         """Keep a frame. `full`: largest code of its bit depth; `strange`: (h, w) in [0, 1], None where all is his."""
@@ -121,8 +117,9 @@ class LibraryWriter:
         pixels = self._in_picture(row) - np.array([box.left, box.top], np.float32)
         self._archive.writestr(_entry_name(len(self._kept)), _packed(codes))
         if strange is not None:
-            wider = cv2.dilate(strange, _disk(_RIM * float(self._measured.placement.scale[row])))
-            self._archive.writestr(_strange_name(len(self._kept)), _packed(np.rint(255 * wider).astype(np.uint8)))
+            side = 2 * round(_RIM * float(self._measured.placement.scale[row])) + 1
+            wider = cv2.dilate(np.rint(255 * strange).astype(np.uint8), np.ones((side, side), np.uint8))
+            self._archive.writestr(_strange_name(len(self._kept)), _packed(wider))
         luma = codes[..., 0].astype(np.float32) / full
         self._kept.append((row, pixels, _sharpness(luma, pixels), codes.reshape(-1, 3).mean(0) / full))
 
@@ -192,11 +189,6 @@ def _entry_name(row: int) -> str:
 
 def _strange_name(row: int) -> str:
     return f"strange/{row:06d}.png"
-
-
-def _disk(radius: float) -> np.ndarray:
-    side = 2 * round(radius) + 1
-    return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
 
 
 def _packed(picture: np.ndarray) -> bytes:

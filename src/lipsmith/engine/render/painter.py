@@ -15,7 +15,7 @@ from lipsmith.engine import mouth
 from lipsmith.engine.actor.library import Library, crop_box
 from lipsmith.engine.media.frame import Box
 from lipsmith.engine.render.composite import crisped, joined, matched, mattes, without_strangers
-from lipsmith.engine.render.warp import Warp, sample
+from lipsmith.engine.render.warp import Warp, sample, sample_mask
 
 LEAST_AREA = 0.004  # below, the warp counts as folding
 _BESIDE = 0.05  # of the face width, around what is before the face: there the plate comes to rest
@@ -74,7 +74,7 @@ class Painter:
         face = matched(face, below, shown.face, self._full)
         matte = without_strangers(shown.face, shown.core, face, below, self._full)
         if entry.strange is not None:
-            matte *= 1 - sample(entry.strange, where) / np.float32(255)
+            matte *= 1 - sample_mask(entry.strange, where)
         mixed = joined(below, face, matte * np.float32(min(1.0, 2 * weight)))
         codes = np.clip(np.rint(mixed), 0, self._full).astype(plate.dtype)
         return Painted(codes, shown.edit * np.float32(min(1.0, 4 * weight)), where.least_area)
@@ -83,5 +83,4 @@ class Painter:
 def _resting(still: np.ndarray, unit: float) -> np.ndarray:
     """(h, w) how far the plate rests: what is before the face does, and the skin beside it more or less."""
     side = 2 * round(_BESIDE * unit) + 1
-    around = cv2.dilate(still, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)))
-    return cv2.GaussianBlur(around, (0, 0), 0.5 * _BESIDE * unit)
+    return cv2.blur(cv2.dilate(still, np.ones((side, side), np.uint8)), (side, side))

@@ -90,8 +90,13 @@ class Warp:
 
 
 def sample(picture: np.ndarray, where: BackwardMap) -> np.ndarray:
-    """(h, w, ...) float32 of the (H, W, ...) picture, read once, by Lanczos: every further reading would soften it."""
+    """(h, w, 3) float32 of the (H, W, 3) picture, read once, by Lanczos: every further reading would soften it."""
     return cv2.remap(picture, where.x, where.y, cv2.INTER_LANCZOS4, borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
+
+
+def sample_mask(mask: np.ndarray, where: BackwardMap) -> np.ndarray:
+    """(h, w) float32 in [0, 1] of an (H, W) uint8 mask."""
+    return cv2.remap(mask, where.x, where.y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE) / np.float32(255)
 
 
 def _border(height: int, width: int) -> np.ndarray:
