@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import pickle
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -214,17 +214,21 @@ def _person(track: FaceTrack, pts: np.ndarray, video: VideoSpec, heard: _Heard |
     return Person(track, measured, offset, said, share * size * (0.4 + 0.6 * central) * (0.5 + 2 * speaks))
 
 
+# What a kept file begins with: the version alone does not tell between two releases.
+_KEPT = (__version__, *(field.name for kind in (Footage, Person, FaceTrack, Measured) for field in fields(kind)))
+
+
 def save(seen: Footage, path: Path) -> None:
     """Keep what was seen, so that the shot need not be watched again. Only this version of Lipsmith reads it."""
     with path.open("wb") as file:
-        pickle.dump(__version__, file)
+        pickle.dump(_KEPT, file)
         pickle.dump(seen, file, protocol=pickle.HIGHEST_PROTOCOL)
 
 
 def load(path: Path, shot: Path) -> Footage | None:
     """What was seen of `shot`, or None where another version kept it. Only for what `save` wrote: pickles can harm."""
     with path.open("rb") as file:
-        if pickle.load(file) != __version__:
+        if pickle.load(file) != _KEPT:
             return None
         seen: Footage = pickle.load(file)
     return replace(seen, spec=replace(seen.spec, path=shot))
