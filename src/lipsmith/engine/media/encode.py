@@ -23,6 +23,8 @@ import struct
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache
+from pathlib import Path
 from typing import cast
 
 import av
@@ -73,6 +75,7 @@ _PRORES_PROFILES = {"Proxy": "0", "LT": "1", "Standard": "2", "HQ": "3", "4444":
 # Mb/s for which DNxHD has a compression id at some size and rate (SMPTE ST 2019-1); DNxHR needs none.
 _DNXHD_RATES = (36, 45, 60, 63, 75, 80, 90, 100, 110, 115, 120, 145, 175, 180, 185, 220, 240, 290, 350, 365, 390, 440)
 _MPEG4_LARGEST_DENOMINATOR = 65535
+_PROCESSOR = Path("/proc/cpuinfo")  # of Linux
 _BY_RATE_FACTOR = {"libx264", "libx265"}
 _DEPTH_OF_ITS_OWN = {"prores_ks"}  # a stream tells no depth: 4444 is decoded at 12 bits and encoded from 10
 _REORDERING = {"libx264", "libx265", "libsvtav1"}  # the others are run without B-frames
@@ -300,7 +303,7 @@ def _options(encoder: str, same_codec: bool, video: VideoSpec, picture: av.Video
         return {
             "preset": "veryfast" if load > _FAST_ABOVE else "faster",
             "tune": "psnr",
-            "x264-params": ":".join([opening, *intra, *_hdr_parameters(picture, _X264_HDR)]),
+            "x264-params": ":".join([opening, *intra, *_steady(), *_hdr_parameters(picture, _X264_HDR)]),
             **({"profile": profile} if profile else {}),
         }
     if encoder == "libx265":
@@ -315,6 +318,16 @@ def _options(encoder: str, same_codec: bool, video: VideoSpec, picture: av.Video
         told = ":".join(_hdr_parameters_av1(picture))
         return {"preset": "9", **({"svtav1-params": told} if told else {})}
     return _other_options(encoder, video)
+
+
+@cache
+def _steady() -> tuple[str, ...]:
+    """x264's macroblock tree in AVX-512 gives another stream in every run (docs/log.md): there it does with AVX2."""
+    try:
+        wide = "avx512" in _PROCESSOR.read_text()
+    except OSError:
+        wide = False
+    return ("asm=avx2",) if wide else ()
 
 
 def _other_options(encoder: str, video: VideoSpec) -> dict[str, str]:
