@@ -105,16 +105,19 @@ class LibraryWriter:
         return frame_index in self._row_of
 
     def glimpse(self, frame: Frame, width: int, height: int) -> Glimpse:
-        """The frame as `shields` wants it; its box is the part of the picture to hand to `add`."""
+        """The frame as `shields` and `add` want it."""
         row = self._row_of[frame.index]
         placement, points = self._measured.placement.rows(slice(row, row + 1)), self._in_picture(row)
         (lower_face,) = lower_faces(placement)
         return Glimpse(frame, lower_face, points, crop_box(points, float(placement.scale[0]), width, height))
 
-    def add(self, frame_index: int, box: Box, codes: np.ndarray, full: int, strange: np.ndarray | None) -> None:
-        """Keep a frame. `full`: largest code of its bit depth; `strange`: (h, w) in [0, 1], None where all is his."""
-        row = self._row_of[frame_index]
-        pixels = self._in_picture(row) - np.array([box.left, box.top], np.float32)
+    def add(self, seen: Glimpse, codes: np.ndarray, full: int, strange: np.ndarray | None) -> None:
+        """Keep a frame: `codes` of its glimpse's box, whose largest may be `full`.
+
+        `strange`: (h, w) in [0, 1], None where all is his.
+        """
+        row = self._row_of[seen.frame.index]
+        pixels = seen.points - np.array([seen.box.left, seen.box.top], np.float32)
         self._archive.writestr(_entry_name(len(self._kept)), _packed(codes))
         if strange is not None:
             side = 2 * round(_RIM * float(self._measured.placement.scale[row])) + 1

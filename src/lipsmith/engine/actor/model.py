@@ -111,7 +111,7 @@ def train(
             while few := list(islice(wanted, _TOGETHER)):
                 seen = [writer.glimpse(frame, video.width, video.height) for frame in few]
                 for one, strange in zip(seen, shields(seen, occluders, video), strict=True):
-                    writer.add(one.frame.index, one.box, color.read_codes(one.frame, one.box), full, strange)
+                    writer.add(one, color.read_codes(one.frame, one.box), full, strange)
                 done += len(few)
                 progress("train", done, len(rows))
             kept = writer.index()
