@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from lipsmith.engine.media.ahead import ahead
+from lipsmith.engine.media.ahead import Ahead, ahead
 
 
 def nothing() -> None:
@@ -75,3 +75,25 @@ def test_with_one_thread_nothing_is_made_before_it_is_asked_for() -> None:
     assert next(reader) == 0
     assert seen == [threading.current_thread().name]
     assert list(reader) == [1, 2]
+
+
+def test_begun_at_once_it_works_before_it_is_asked() -> None:
+    begun = threading.Event()
+
+    def values() -> Iterator[int]:
+        begun.set()
+        yield from range(5)
+
+    made = Ahead(values())
+    assert begun.wait(10)
+    assert list(made) == list(range(5))
+    assert list(made) == []
+
+
+def test_closed_before_a_value_was_taken_its_thread_ends() -> None:
+    def endless() -> Iterator[int]:
+        while True:
+            yield 1
+
+    Ahead(endless(), depth=2).close()
+    assert not [thread for thread in threading.enumerate() if thread.name == "ahead"]

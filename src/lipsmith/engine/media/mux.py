@@ -20,7 +20,7 @@ from av.stream import Disposition, Stream
 
 from lipsmith.engine.media import clock, gops, graft
 from lipsmith.engine.media import splice as splices
-from lipsmith.engine.media.ahead import ahead
+from lipsmith.engine.media.ahead import Ahead, ahead
 from lipsmith.engine.media.coded import Coded, CodedFiles, save
 from lipsmith.engine.media.encode import RunEncoders, VideoEncoder, plan_video
 from lipsmith.engine.media.frame import Frame
@@ -81,6 +81,7 @@ _LARGEST_TIMESCALE = 2**31 - 1
 _PROGRESS_EVERY = 10  # frames
 _IN_ITS_PLACE = NewTrack()
 _CODED_AHEAD = 64  # encoded pictures that wait to be written
+_SOUND_AHEAD = 256  # packets of the new sound
 
 
 @dataclass(frozen=True)
@@ -174,7 +175,7 @@ def _write(
         _take_file_tags(template, output)
         with writing(part), keeping_priority():
             output.start_encoding()
-        beside = (Paced(iter(()) if track is None else track.packets), Paced(copier.packets()))
+        beside = (Paced(_heard_ahead(track, threads, stack)), Paced(copier.packets()))
         count = 0
         if isinstance(pictures, SplicedVideo):
             assert isinstance(splice, SplicePlan)
@@ -208,6 +209,13 @@ def _write(
     reason = splice.reason if isinstance(splice, Whole) else ""
     copied = 0 if track is None else track.packets_copied
     return RewriteReport(plan.codec, plan.encoder, plan.settings, count, encoded, reason, copied, told)
+
+
+def _heard_ahead(track: LaidTrack | None, threads: int, stack: contextlib.ExitStack) -> Iterator[av.Packet]:
+    """The new sound, begun while it is found out how finely the pictures are to be encoded."""
+    if track is None or threads == 1:
+        return iter(()) if track is None else track.packets
+    return stack.enter_context(contextlib.closing(Ahead(track.packets, _SOUND_AHEAD)))
 
 
 def encode_part(

@@ -54,6 +54,7 @@ _AROUND = 8  # pictures before and after a sample that tell, too, what the sourc
 _READ_FRAMES = 30
 _LOOSER = 1.5  # how much coarser than matching a run may be when others took too much, where no quantiser is known
 _RANGE = (4, 51)
+_AS_LITTLE_AS_CAN_BE = {"skip_loop_filter": "all", "skip_idct": "all"}  # of the decoder's work: no picture is wanted
 
 
 @dataclass
@@ -117,7 +118,7 @@ def read(spec: MediaSpec, index: PacketIndex, run: Run) -> float | None:
 
     By one thread, as a precaution: with more the decoder could tell it of a picture that another thread still works on.
     """
-    wanted = Want(skip="NONREF", options={"export_side_data": "venc_params"})
+    wanted = Want(skip="NONREF", options={"export_side_data": "venc_params", **_AS_LITTLE_AS_CAN_BE})
     found = [mean(picture) for picture in pictures_of(spec, index, _settled(run.frames), wanted, 1)]
     known = [value for value in found if value is not None]
     return float(np.mean(known)) if known else None

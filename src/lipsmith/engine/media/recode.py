@@ -28,6 +28,8 @@ from lipsmith.engine.media.spec import MediaSpec
 from lipsmith.engine.media.splice import Run, SplicePlan
 from lipsmith.errors import BrokenMedia
 
+_KEPT_OCTETS = 128 << 20  # of pictures that are encoded a second time; larger ones are decoded again
+
 
 class Recoder:
     """Encodes the runs of one plan."""
@@ -94,17 +96,49 @@ class Recoder:
     def _matching(self, run: Run, quantiser: float | None, guess: float) -> float:
         """The rate factor that reproduces the run, by trial."""
         samples = Samples.of(self._splice.index, run, quantiser)
-        return quantisers.matching(partial(self._trial, samples, run.keyframes), guess)
+        trial = _Trial(samples, partial(self._frames, samples), partial(self._encoded, run.keyframes))
+        return quantisers.matching(trial.ratio, guess)
 
-    def _trial(self, samples: Samples, keyframes: frozenset[int], rate_factor: float) -> float:
+    def _frames(self, samples: Samples) -> Iterator[Frame]:
+        """Those of the samples and between them: seeking there would cost more."""
+        around = range(samples.frames[0].start, samples.frames[-1].stop)
+        return decode.frames(self._source, Excerpt(self._splice.index, (around,)), threads=self._encoders.threads)
+
+    def _encoded(
+        self, keyframes: frozenset[int], frames: Iterable[Frame], count: int, rate_factor: float
+    ) -> list[Coded]:
+        encoding = _Encoding(self._encoders.open(1, count, rate_factor), keyframes)
+        return [*encoding.taken_in(frames), *encoding.last()]
+
+
+class _Trial:
+    """A run's samples at one rate factor after another; their pictures are kept where they are not too large."""
+
+    def __init__(
+        self,
+        samples: Samples,
+        frames: Callable[[], Iterator[Frame]],
+        encoded: Callable[[Iterable[Frame], int, float], list[Coded]],
+    ) -> None:
+        self._samples, self._frames, self._encoded = samples, frames, encoded
+        self._kept: list[Frame] = []
+
+    def ratio(self, rate_factor: float) -> float:
         """Our octets at this rate factor to the source's."""
-        around = range(samples.frames[0].start, samples.frames[-1].stop)  # seeking between would cost more
-        pictures = decode.frames(self._source, Excerpt(self._splice.index, (around,)), threads=self._encoders.threads)
-        made = []
-        for stretch in samples.frames:
-            encoding = _Encoding(self._encoders.open(1, len(stretch), rate_factor), keyframes)
-            made.append([*encoding.taken_in(_inside(stretch, pictures)), *encoding.last()])
-        return samples.ratio(made)
+        pictures = iter(self._kept) if self._kept else self._keeping(self._frames())
+        made = [
+            self._encoded(_inside(stretch, pictures), len(stretch), rate_factor) for stretch in self._samples.frames
+        ]
+        return self._samples.ratio(made)
+
+    def _keeping(self, frames: Iterator[Frame]) -> Iterator[Frame]:
+        """All of them; those of the samples will be there again."""
+        count = sum(map(len, self._samples.frames))
+        for frame in frames:
+            small = count * sum(plane.buffer_size for plane in frame.picture.planes) <= _KEPT_OCTETS
+            if small and any(frame.index in stretch for stretch in self._samples.frames):
+                self._kept.append(frame)
+            yield frame
 
 
 def _inside(stretch: range, frames: Iterator[Frame]) -> Iterator[Frame]:
