@@ -31,7 +31,7 @@ from lipsmith.engine.faces.mesh import region_of
 from lipsmith.engine.faces.occluders import OccluderFinder
 from lipsmith.engine.faces.track import Nets, torch_device
 from lipsmith.engine.footage import Footage, Person
-from lipsmith.engine.media import clock, decode, loop, mux
+from lipsmith.engine.media import clock, color, decode, loop, mux
 from lipsmith.engine.media.ahead import ahead
 from lipsmith.engine.media.clock import Span
 from lipsmith.engine.media.coded import CodedFiles
@@ -380,7 +380,8 @@ def cast_parts(
 ) -> tuple[Part, ...]:
     """All that one person will do in the shot. `wanted`: (F, 51, 3) mouths in his own frame, one per video frame."""
     jaw = targets.learn_jaw(actor.library.index.lower)
-    painter = Painter(actor.library, (1 << seen.video.bit_depth) - 1, actor.full)
+    quarter = color.has_quarter_chroma(seen.video.pix_fmt)
+    painter = Painter(actor.library, actor.full, (1 << seen.video.bit_depth) - 1, quarter_chroma=quarter)
     schedule = runs(person.measured, seen.seconds, seen.cuts, spans)
     return tuple(_part(run, person, wanted, actor, jaw, painter, seen) for run in schedule)
 
@@ -441,6 +442,7 @@ def learn(seen: Footage, person: Person, out: Path, occluders: OccluderFinder, t
         occluders=occluders,
         heard=person.heard,
         progress=progress,
+        threads=threads,
     )
 
 

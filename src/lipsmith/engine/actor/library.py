@@ -7,7 +7,7 @@ The pixels are the source's own codes (see `media.color`), stored without loss.
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from zipfile import ZIP_STORED, ZipFile
 
@@ -19,6 +19,7 @@ from lipsmith.engine.faces.align import Placement
 from lipsmith.engine.faces.measure import Measured
 from lipsmith.engine.faces.occluders import lower_faces
 from lipsmith.engine.faces.shield import Glimpse
+from lipsmith.engine.media import color
 from lipsmith.engine.media.frame import Box, Frame
 from lipsmith.errors import BadActorFile
 
@@ -92,6 +93,18 @@ def choose(measured: Measured, limit: int = MAX_FRAMES) -> np.ndarray:
     return np.sort(np.concatenate([runs[i] for i in chosen]))
 
 
+@dataclass(frozen=True)
+class Packed:
+    """One frame on its way into a library."""
+
+    row: int  # of the measured face
+    pixels: np.ndarray  # (P, 2) float32, LOWER_FACE in the crop
+    codes: bytes  # PNG
+    strange: bytes | None  # PNG
+    sharpness: float
+    tone: np.ndarray  # (3,) mean code of the crop, in [0, 1]
+
+
 class LibraryWriter:
     """Collects entries into an open zip, one frame at a time."""
 
@@ -99,7 +112,7 @@ class LibraryWriter:
         self._archive = archive
         self._measured = measured
         self._row_of = {int(measured.indices[row]): int(row) for row in rows}
-        self._kept: list[tuple[int, np.ndarray, float, np.ndarray]] = []
+        self._kept: list[Packed] = []  # without their pictures
 
     def wants(self, frame_index: int) -> bool:
         return frame_index in self._row_of
@@ -111,33 +124,46 @@ class LibraryWriter:
         (lower_face,) = lower_faces(placement)
         return Glimpse(frame, lower_face, points, crop_box(points, float(placement.scale[0]), width, height))
 
-    def add(self, seen: Glimpse, codes: np.ndarray, full: int, strange: np.ndarray | None) -> None:
-        """Keep a frame: `codes` of its glimpse's box, whose largest may be `full`.
+    def packed(self, seen: Glimpse, full: int, strange: np.ndarray | None) -> Packed:
+        """A frame as it is kept; from any thread. `full`: the largest of its codes there may be.
 
-        `strange`: (h, w) in [0, 1], None where all is his.
+        `strange`: (h, w) in [0, 1] of its box, None where all is his.
         """
         row = self._row_of[seen.frame.index]
+        codes = color.read_codes(seen.frame, seen.box)
         pixels = seen.points - np.array([seen.box.left, seen.box.top], np.float32)
-        self._archive.writestr(_entry_name(len(self._kept)), _packed(codes))
         if strange is not None:
             side = 2 * round(_RIM * float(self._measured.placement.scale[row])) + 1
-            wider = cv2.dilate(np.rint(255 * strange).astype(np.uint8), np.ones((side, side), np.uint8))
-            self._archive.writestr(_strange_name(len(self._kept)), _packed(wider))
+            strange = cv2.dilate(np.rint(255 * strange).astype(np.uint8), np.ones((side, side), np.uint8))
         luma = codes[..., 0].astype(np.float32) / full
-        self._kept.append((row, pixels, _sharpness(luma, pixels), codes.reshape(-1, 3).mean(0) / full))
+        return Packed(
+            row,
+            pixels,
+            _png(codes),
+            None if strange is None else _png(strange),
+            _sharpness(luma, pixels),
+            np.array(cv2.mean(codes)[:3]) / full,
+        )
+
+    def add(self, frame: Packed) -> None:
+        number = len(self._kept)
+        self._archive.writestr(_entry_name(number), frame.codes)
+        if frame.strange is not None:
+            self._archive.writestr(_strange_name(number), frame.strange)
+        self._kept.append(replace(frame, codes=b"", strange=None))
 
     def index(self) -> Index:
-        rows = np.array([row for row, *_ in self._kept], int)
+        rows = np.array([frame.row for frame in self._kept], int)
         m = self._measured
         return Index(
             m.indices[rows],
             m.points[rows],
             m.lower[rows],
-            np.stack([pixels for _, pixels, _, _ in self._kept]).astype(np.float32),
+            np.stack([frame.pixels for frame in self._kept]).astype(np.float32),
             m.placement.rotation[rows],
             m.placement.scale[rows],
-            np.array([sharpness for _, _, sharpness, _ in self._kept], np.float32),
-            np.stack([tone for *_, tone in self._kept]).astype(np.float32),
+            np.array([frame.sharpness for frame in self._kept], np.float32),
+            np.stack([frame.tone for frame in self._kept]).astype(np.float32),
         )
 
     def _in_picture(self, row: int) -> np.ndarray:
@@ -194,7 +220,7 @@ def _strange_name(row: int) -> str:
     return f"strange/{row:06d}.png"
 
 
-def _packed(picture: np.ndarray) -> bytes:
+def _png(picture: np.ndarray) -> bytes:
     done, packed = cv2.imencode(".png", picture, [cv2.IMWRITE_PNG_COMPRESSION, 1])
     if not done:
         raise ValueError(f"a crop could not be packed: {picture.shape = } {picture.dtype = }")

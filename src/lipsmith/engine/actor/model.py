@@ -10,8 +10,9 @@ import io
 import json
 import uuid
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields
-from itertools import islice
+from itertools import islice, repeat
 from pathlib import Path
 from zipfile import BadZipFile, ZipFile
 
@@ -23,7 +24,6 @@ from lipsmith.engine.actor.library import Index, Library, LibraryWriter, choose,
 from lipsmith.engine.faces.measure import Measured, closed_mouth
 from lipsmith.engine.faces.occluders import OccluderFinder
 from lipsmith.engine.faces.shield import shields
-from lipsmith.engine.media import color
 from lipsmith.engine.media.frame import Frame
 from lipsmith.engine.media.spec import VideoSpec
 from lipsmith.engine.mouth import MouthBasis, MouthPath
@@ -90,6 +90,7 @@ def train(
     occluders: OccluderFinder,
     heard: MouthPath | None = None,
     progress: Progress = silent,
+    threads: int = 1,
 ) -> int:
     """Write the actor of `measured` to `out`, under a temporary name first; gives the number of library frames.
 
@@ -105,13 +106,14 @@ def train(
     part = out.with_name(f".{out.name}.{uuid.uuid4().hex}")
     full = (1 << video.bit_depth) - 1
     try:
-        with new_archive(part) as archive:
+        with new_archive(part) as archive, ThreadPoolExecutor(threads, "pack") as pool:
             writer, done = LibraryWriter(archive, measured, rows), 0
             wanted = islice((frame for frame in frames if writer.wants(frame.index)), len(rows))
             while few := list(islice(wanted, _TOGETHER)):
                 seen = [writer.glimpse(frame, video.width, video.height) for frame in few]
-                for one, strange in zip(seen, shields(seen, occluders, video), strict=True):
-                    writer.add(one, color.read_codes(one.frame, one.box), full, strange)
+                strange = shields(seen, occluders, video)
+                for packed in pool.map(writer.packed, seen, repeat(full), strange):
+                    writer.add(packed)
                 done += len(few)
                 progress("train", done, len(rows))
             kept = writer.index()

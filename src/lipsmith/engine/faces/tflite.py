@@ -140,9 +140,11 @@ class _GraphReader:
 
         def run(x: Tensor) -> Tensor:
             planes = x.permute(0, 3, 1, 2)
-            if same:
-                planes = _pad_same(planes, size, stride, dilation)
-            y = F.conv2d(planes, weight(), bias(), stride, 0, dilation, groups)
+            (top, bottom), (left, right) = _same(planes, size, stride, dilation) if same else ((0, 0), (0, 0))
+            even = (top, left) == (bottom, right)  # then the convolution pads by itself, without a copy
+            if not even:
+                planes = F.pad(planes, (left, right, top, bottom))
+            y = F.conv2d(planes, weight(), bias(), stride, (top, left) if even else 0, dilation, groups)
             return activation(y).permute(0, 2, 3, 1)
 
         return run
@@ -177,7 +179,8 @@ class _GraphReader:
         def run(x: Tensor) -> Tensor:
             planes = x.permute(0, 3, 1, 2)
             if same:
-                planes = _pad_same(planes, size, stride, (1, 1), float("-inf"))
+                (top, bottom), (left, right) = _same(planes, size, stride, (1, 1))
+                planes = F.pad(planes, (left, right, top, bottom), value=float("-inf"))
             return F.max_pool2d(planes, size, stride).permute(0, 2, 3, 1)
 
         return run
@@ -259,17 +262,16 @@ def _options(op: Any, kind: Any) -> Any:
     return options
 
 
-def _pad_same(
-    x: Tensor, size: tuple[int, int], stride: tuple[int, int], dilation: tuple[int, int], value: float = 0.0
-) -> Tensor:
-    """TensorFlow's SAME padding: the odd pixel goes to the right and the bottom."""
-    amounts: list[int] = []
-    for axis in (1, 0):  # torch pads the last axis first
-        length = x.shape[2 + axis]
+def _same(
+    x: Tensor, size: tuple[int, int], stride: tuple[int, int], dilation: tuple[int, int]
+) -> list[tuple[int, int]]:
+    """TensorFlow's SAME padding of rows and of columns: the odd pixel goes to the bottom and the right."""
+    amounts = []
+    for axis, length in enumerate(x.shape[2:]):
         reach = (size[axis] - 1) * dilation[axis] + 1
         total = max((-(-length // stride[axis]) - 1) * stride[axis] + reach - length, 0)
-        amounts += [total // 2, total - total // 2]
-    return F.pad(x, amounts, value=value) if any(amounts) else x
+        amounts.append((total // 2, total - total // 2))
+    return amounts
 
 
 def _densify(raw: np.ndarray, tensor: Any, shape: tuple[int, ...]) -> np.ndarray:
@@ -279,27 +281,25 @@ def _densify(raw: np.ndarray, tensor: Any, shape: tuple[int, ...]) -> np.ndarray
     blocks = sparsity.BlockMapAsNumpy().tolist() if sparsity.BlockMapLength() else []
     levels = [_sparse_level(sparsity.DimMetadata(i)) for i in range(sparsity.DimMetadataLength())]
     block_size = {blocks[axis - len(shape)]: levels[k][0] for k, axis in enumerate(order) if axis >= len(shape)}
-    dense = np.zeros(shape, np.float32)
-
-    def fill(level: int, index: list[int], parent: int) -> None:
-        if level == len(levels):
-            where = [0] * len(shape)
-            for k, axis in enumerate(order):
-                if axis < len(shape):
-                    where[axis] += index[k] * block_size.get(axis, 1)
-                else:
-                    where[blocks[axis - len(shape)]] += index[k]
-            dense[tuple(where)] = raw[parent]
-            return
-        size, segments, indices = levels[level]
+    where = np.zeros((len(shape), 1), int)  # of each value's place so far
+    place = np.zeros(1, int)  # in the level's own numbering
+    for axis, (size, segments, indices) in zip(order, levels, strict=True):
         if segments is None:
-            for i in range(size):
-                fill(level + 1, [*index, i], parent * size + i)
+            parents, own = np.repeat(np.arange(len(place)), size), np.tile(np.arange(size), len(place))
+            place = place[parents] * size + own
         else:
-            for p in range(int(segments[parent]), int(segments[parent + 1])):
-                fill(level + 1, [*index, int(indices[p])], p)
-
-    fill(0, [], 0)
+            counts = segments[place + 1] - segments[place]
+            parents = np.repeat(np.arange(len(place)), counts)
+            within = np.arange(len(parents)) - np.repeat(np.cumsum(counts) - counts, counts)
+            place = segments[place][parents] + within
+            own = indices[place]
+        where = where[:, parents]
+        if axis < len(shape):
+            where[axis] += own * block_size.get(axis, 1)
+        else:
+            where[blocks[axis - len(shape)]] += own
+    dense = np.zeros(shape, np.float32)
+    dense[tuple(where)] = raw[place]
     return dense
 
 
@@ -314,7 +314,7 @@ def _sparse_level(metadata: Any) -> tuple[int, Any, Any]:
 
     segments = vector(metadata.ArraySegmentsType(), metadata.ArraySegments())
     indices = vector(metadata.ArrayIndicesType(), metadata.ArrayIndices())
-    return metadata.DenseSize(), segments, indices
+    return metadata.DenseSize(), segments.astype(int), indices.astype(int)
 
 
 def _landmarks_to_matrix(landmarks: Tensor, options: dict[str, Any]) -> Tensor:

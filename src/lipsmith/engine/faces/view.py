@@ -47,12 +47,15 @@ def view(frame: Frame, region: Region, video: VideoSpec, patch: Patch | None = N
     around = Box(
         int(region.x - half), int(region.y - half), int(region.x + half) + 2, int(region.y + half) + 2
     ).aligned(2, video.width, video.height)
-    codes = color.read_codes(frame, around)
-    if patch is not None:
-        _lay_over(codes, around, patch)
     scale = min(1.0, _SIZE / max(around.width, around.height))
+    # Of a large face the chroma's own grid is fine enough: nothing need be brought up to be brought down again.
+    step = 2 if scale <= 0.5 and color.has_quarter_chroma(video.pix_fmt) else 1
+    codes = (color.read_halved_codes if step == 2 else color.read_codes)(frame, around)
+    if patch is not None:
+        _lay_over(codes, around, patch, step)
     if scale < 1:
-        codes = cv2.resize(codes, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        size = round(around.width * scale), round(around.height * scale)
+        codes = cv2.resize(codes, size, interpolation=cv2.INTER_AREA)
     rgb = color.codes_to_rgb(codes, video.color, video.bit_depth, video.pix_fmt)
     moved = replace(
         region, x=(region.x - around.left) * scale, y=(region.y - around.top) * scale, size=region.size * scale
@@ -60,10 +63,17 @@ def view(frame: Frame, region: Region, video: VideoSpec, patch: Patch | None = N
     return View(rgb, moved, np.array([around.left, around.top], np.float32), scale)
 
 
-def _lay_over(codes: np.ndarray, around: Box, patch: Patch) -> None:
+def _lay_over(codes: np.ndarray, around: Box, patch: Patch, step: int) -> None:
+    """`codes`: of `around`, every `step`th row and column."""
     box = patch.box
     left, top = max(box.left, around.left), max(box.top, around.top)
     right, bottom = min(box.right, around.right), min(box.bottom, around.bottom)
-    if left < right and top < bottom:
-        part = patch.codes[top - box.top : bottom - box.top, left - box.left : right - box.left]
-        codes[top - around.top : bottom - around.top, left - around.left : right - around.left] = part
+    if left >= right or top >= bottom:
+        return
+    part = patch.codes[top - box.top : bottom - box.top, left - box.left : right - box.left]
+    rows = slice((top - around.top) // step, -(-(bottom - around.top) // step))
+    columns = slice((left - around.left) // step, -(-(right - around.left) // step))
+    if step > 1:
+        size = columns.stop - columns.start, rows.stop - rows.start
+        part = cv2.resize(part, size, interpolation=cv2.INTER_AREA)
+    codes[rows, columns] = part

@@ -85,6 +85,12 @@ _OTHERS = {
 }
 
 
+def has_quarter_chroma(pix_fmt: str) -> bool:
+    """Has it one chroma sample for four of luma? Raises UnsupportedVideo."""
+    layout = _layout(pix_fmt)
+    return layout.chroma_step_x * layout.chroma_step_y == 4
+
+
 def require_editable(pix_fmt: str) -> None:
     """Raises UnsupportedVideo where `read_codes` and `write_codes` do not know the pixel format."""
     _layout(pix_fmt)
@@ -104,6 +110,22 @@ def read_codes(frame: Frame, box: Box) -> np.ndarray:
         return cv2.merge([np.ascontiguousarray(part[rows, columns]) for part in samples])
     chroma = [_upsampled(part, box, layout) for part in samples[1:]]
     return cv2.merge([np.ascontiguousarray(luma), *chroma])
+
+
+def read_halved_codes(frame: Frame, box: Box) -> np.ndarray:
+    """The same at half the size, (h / 2, w / 2, 3), of a picture with a quarter of chroma: its own grid is that.
+
+    A chroma sample stands for the four of luma around it, though it lies a quarter of a pixel to the left of their
+    middle. Size and place of the box must be even.
+    """
+    layout = _layout(frame.picture.format.name)
+    luma, *chroma = (_component(frame.picture, layout, index) for index in range(3))
+    grid = _chroma_box(box, layout)
+    small = cv2.resize(
+        luma[box.top : box.bottom, box.left : box.right], (grid.width, grid.height), interpolation=cv2.INTER_AREA
+    )
+    parts = [np.ascontiguousarray(part[grid.top : grid.bottom, grid.left : grid.right]) for part in chroma]
+    return cv2.merge([small, *parts])
 
 
 def write_codes(frame: Frame, box: Box, codes: np.ndarray, matte: np.ndarray) -> None:

@@ -7,6 +7,7 @@ fades inwards (normalised convolution, Knutsson & Westin 1993).
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import cv2
@@ -23,6 +24,7 @@ _LIPS = slice(0, 20)
 _FEATHER = 0.10  # of the face width, inwards from the outline
 _EDGE = 0.05  # of the face width, from the crop's border: there the warp is at rest
 _MATCH_SIZE = 72  # pixels of the longer side at which light is compared
+_NEAR_CELLS = 6  # of that, around the matte: `matched` and `without_strangers` look no farther
 _OUTLIER = np.array([0.12, 0.06, 0.06], np.float32)  # of the full code: differences of this size are other things
 _MOST = np.array([0.14, 0.035, 0.035], np.float32)  # of the full code: as far as light is matched
 _STRANGE = np.array([0.11, 0.05, 0.05], np.float32)  # of the full code: from once to twice this, skin becomes a hand
@@ -52,6 +54,17 @@ def mattes(wanted: np.ndarray, height: int, width: int, unit: float, inner: tupl
     away = cv2.distanceTransform((lips < 128).astype(np.uint8), cv2.DIST_L2, 3)
     core = 1 - _smooth_step((away - _CORE * unit) / (_CORE * unit))
     return Mattes(face, core, _edge(height, width, _EDGE * unit, inner))
+
+
+def needed(matte: np.ndarray) -> tuple[slice, slice]:
+    """The rows and columns that must be known of a layer shown under `matte`: with the ring around it."""
+    height, width = matte.shape
+    around = math.ceil(_NEAR_CELLS * max(height, width) / _MATCH_SIZE)
+    left, top, across, down = cv2.boundingRect((matte > 0).astype(np.uint8))
+    return (
+        slice(max(top - around, 0), min(top + down + around, height)),
+        slice(max(left - around, 0), min(left + across + around, width)),
+    )
 
 
 def _edge(height: int, width: int, reach: float, inner: tuple[bool, bool, bool, bool]) -> np.ndarray:

@@ -14,7 +14,7 @@ import numpy as np
 from lipsmith.engine import mouth
 from lipsmith.engine.actor.library import Library, crop_box
 from lipsmith.engine.media.frame import Box
-from lipsmith.engine.render.composite import crisped, joined, matched, mattes, without_strangers
+from lipsmith.engine.render.composite import crisped, joined, matched, mattes, needed, without_strangers
 from lipsmith.engine.render.warp import Warp, sample, sample_mask
 
 LEAST_AREA = 0.004  # below, the warp counts as folding
@@ -36,10 +36,12 @@ def paint_box(plate: np.ndarray, lower: np.ndarray, unit: float, width: int, hei
 
 
 class Painter:
-    """Paints frames of one shot with one actor's library. `full`: largest code of the plate's bit depth."""
+    """Paints frames of one shot with one actor's library."""
 
-    def __init__(self, library: Library, full: int, library_full: int) -> None:
-        self._library, self._full, self._library_full = library, full, library_full
+    def __init__(self, library: Library, library_full: int, full: int, *, quarter_chroma: bool) -> None:
+        """`full`: largest code of the plate's bit depth, `library_full`: of the library's; `quarter_chroma`: 4:2:0."""
+        self._library, self._library_full, self._full = library, library_full, full
+        self._quarter_chroma = quarter_chroma
 
     def paint(
         self,
@@ -65,10 +67,13 @@ class Painter:
         inner = (box.left > 0, box.top > 0, box.right < size[0], box.bottom < size[1])
         shown = mattes(goal, height, width, unit, inner)
         moved = warp.back_to(here, held=True)
-        below = sample(plate, moved if still is None else moved.stilled(_resting(still, unit) * (1 - shown.core)))
+        moved = moved if still is None else moved.stilled(_resting(still, unit) * (1 - shown.core))
+        below = sample(plate, moved, quarter_chroma=self._quarter_chroma)
         entry = self._library.entry(library_row)
         where = warp.back_to(entry.lower, held=False)
-        face = sample(entry.codes, where) * np.float32(self._full / self._library_full)
+        face, near = below.copy(), needed(shown.face)
+        own_face = sample(entry.codes, where.part(*near), quarter_chroma=self._quarter_chroma)
+        face[near] = own_face * np.float32(self._full / self._library_full)
         energy = float(self._library.index.sharpness[library_row])
         face = crisped(face, energy, goal[: len(mouth.LIPS_OUTER)], self._full)
         face = matched(face, below, shown.face, self._full)

@@ -34,6 +34,10 @@ class BackwardMap:
         moving = 1 - still
         return BackwardMap(column + moving * (self.x - column), row + moving * (self.y - row), self.least_area)
 
+    def part(self, rows: slice, columns: slice) -> BackwardMap:
+        """Of these pixels of the crop."""
+        return BackwardMap(self.x[rows, columns], self.y[rows, columns], self.least_area)
+
 
 class Warp:
     """From a crop of `height` x `width` pixels with its wanted (P, 2) points back to any number of sources."""
@@ -89,14 +93,26 @@ class Warp:
         return float((across[0] * down[1] - across[1] * down[0]).min())
 
 
-def sample(picture: np.ndarray, where: BackwardMap) -> np.ndarray:
-    """(h, w, 3) float32 of the (H, W, 3) picture, read once, by Lanczos: every further reading would soften it."""
-    return cv2.remap(picture, where.x, where.y, cv2.INTER_LANCZOS4, borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
+def sample(picture: np.ndarray, where: BackwardMap, *, quarter_chroma: bool = False) -> np.ndarray:
+    """(h, w, 3) float32 of the (H, W, 3) picture, read once, by Lanczos: every further reading would soften it.
+
+    `quarter_chroma`: components 1 and 2 hold every other sample of every other row, and what is between lies on the
+    line between them: read linearly, in a tenth of the time, they lose nothing that was there.
+    """
+    if not quarter_chroma:
+        return _read(picture, where, cv2.INTER_LANCZOS4).astype(np.float32)
+    luma, *chroma = cv2.split(picture)
+    parts = [_read(luma, where, cv2.INTER_LANCZOS4), *(_read(part, where, cv2.INTER_LINEAR) for part in chroma)]
+    return cv2.merge(parts).astype(np.float32)
+
+
+def _read(picture: np.ndarray, where: BackwardMap, by: int) -> np.ndarray:
+    return cv2.remap(picture, where.x, where.y, by, borderMode=cv2.BORDER_REPLICATE)
 
 
 def sample_mask(mask: np.ndarray, where: BackwardMap) -> np.ndarray:
     """(h, w) float32 in [0, 1] of an (H, W) uint8 mask."""
-    return cv2.remap(mask, where.x, where.y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE) / np.float32(255)
+    return _read(mask, where, cv2.INTER_LINEAR) / np.float32(255)
 
 
 def _border(height: int, width: int) -> np.ndarray:
