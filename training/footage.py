@@ -43,7 +43,7 @@ def talkers(folders: list[Path], cache: Path, store: WeightStore) -> Iterator[Ta
     nets = Nets(store, device)
     cache.mkdir(parents=True, exist_ok=True)
     for path in sorted(p for folder in folders for p in folder.iterdir() if p.suffix in SUFFIXES):
-        kept = cache / f"{path.name}-{_digest(path)}.npz"
+        kept = cache / f"{path.name}-{digest(path)}.npz"
         if not kept.exists():
             _watch(path, kept, nets)
         talker = _read(path.name, kept)
@@ -51,7 +51,8 @@ def talkers(folders: list[Path], cache: Path, store: WeightStore) -> Iterator[Ta
             yield talker
 
 
-def _digest(path: Path) -> str:
+def digest(path: Path) -> str:
+    """Of its content."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:12]
 

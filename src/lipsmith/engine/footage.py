@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from lipsmith import __version__
+from lipsmith.engine import mouth
 from lipsmith.engine.faces.measure import MIN_FACE_WIDTH_PIXELS, Measured, measure
 from lipsmith.engine.faces.track import FaceTrack, Nets, watch
 from lipsmith.engine.media import clock, color, decode, gops, loop
@@ -300,6 +301,11 @@ def notes(person: Person) -> tuple[str, ...]:
     covered = float((person.measured.usable & ~person.measured.bare).mean())
     if covered > 0.05:
         told.append(f"In {covered:.0%} of his frames something is before his lips; nothing is learnt from them.")
+    if person.measured.bare.any() and mouth.stillness(person.measured.points[person.measured.bare]) > 0.5:
+        told.append(
+            "He is not seen to speak: his mouth will open as mouths usually do, and its inside is drawn. Footage in "
+            "which he speaks makes a better actor."
+        )
     return tuple(told)
 
 

@@ -47,6 +47,10 @@ _FACING = np.array(
 # it, an actor's calibration scales it back to him. The mean of 66 talkers was 0.035.
 UNIT_GAP_DEVIATION = 0.035
 
+# Of the gap's deviation, face widths: below the first nobody speaks, from the second on somebody does (the least of 25
+# talkers is 0.0198).
+_STILL = (0.006, 0.016)
+
 BASIS_FILE = Path(__file__).with_name("mouth_basis.npz")
 
 
@@ -78,6 +82,13 @@ def parted(points: np.ndarray, least: float = 0.004) -> np.ndarray:
     out[..., upper, 1] -= missing
     out[..., lower, 1] += missing
     return out
+
+
+def stillness(points: np.ndarray) -> float:
+    """How far the footage of these (S, 51, 3) mouths shows nobody speaking, in [0, 1]: 0 for all who do."""
+    low, high = _STILL
+    x = min(max((high - float(np.std(gap(points)))) / (high - low), 0.0), 1.0)
+    return x * x * (3 - 2 * x)
 
 
 @dataclass(frozen=True)

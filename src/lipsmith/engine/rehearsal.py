@@ -31,7 +31,7 @@ from lipsmith.engine.faces.mesh import region_of
 from lipsmith.engine.faces.occluders import OccluderFinder
 from lipsmith.engine.faces.track import Nets, torch_device
 from lipsmith.engine.footage import Footage, Person
-from lipsmith.engine.media import clock, color, decode, loop, mux
+from lipsmith.engine.media import clock, decode, loop, mux
 from lipsmith.engine.media.ahead import ahead
 from lipsmith.engine.media.clock import Span
 from lipsmith.engine.media.coded import CodedFiles
@@ -289,6 +289,7 @@ class Stage:
                 "av_offset_frames": footages.believed_offset(self.cast[0].person, float(video.frame_rate)),
                 "frames_beyond_tolerance": tally.poor,
                 "frames_shielded": len(tally.shielded),
+                "frames_drawn_inside": len(tally.drawn),
                 "mean_gap_error": float(np.mean(tally.gap_errors)) if tally.gap_errors else 0.0,
                 "gain": [role.calibration.gain for role in self.cast],
                 "manner_gain": [role.calibration.manner_gain for role in self.cast],
@@ -380,8 +381,7 @@ def cast_parts(
 ) -> tuple[Part, ...]:
     """All that one person will do in the shot. `wanted`: (F, 51, 3) mouths in his own frame, one per video frame."""
     jaw = targets.learn_jaw(actor.library.index.lower)
-    quarter = color.has_quarter_chroma(seen.video.pix_fmt)
-    painter = Painter(actor.library, actor.full, (1 << seen.video.bit_depth) - 1, quarter_chroma=quarter)
+    painter = Painter(actor.library, actor.full, seen.video)
     schedule = runs(person.measured, seen.seconds, seen.cuts, spans)
     return tuple(_part(run, person, wanted, actor, jaw, painter, seen) for run in schedule)
 
@@ -476,6 +476,11 @@ def _warnings(
         told.append(
             f"In {len(tally.shielded)} frames something lies before a dubbed face (a hand, a microphone); it stays as "
             "it was filmed."
+        )
+    if tally.drawn:
+        told.append(
+            f"In {len(tally.drawn)} frames the mouth is opened wider than in any of the footage; its inside is drawn "
+            "there and nobody's own. Train the actor on footage in which he speaks."
         )
     if not tally.dubbed:
         told.append("No frame was dubbed: no dubbed actor is near, frontal and clear enough anywhere.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from scipy.ndimage import gaussian_filter1d
 
 from lipsmith.engine import mouth
@@ -106,3 +107,33 @@ def test_a_crooked_mouth_stays_crooked() -> None:
         return float(np.polyfit(mouth.gap(points), gaps[:, 4] - gaps[:, 3], 1)[0])
 
     assert abs(lean(own) - lean(library)) < 0.25 * lean(library)
+
+
+def a_listener() -> np.ndarray:
+    """(200, 51, 3) mouths that stay shut, as a tracker sees them."""
+    shut = an_actor()
+    shut = shut[mouth.gap(shut).argmin()]
+    shut = shut + np.random.default_rng(1).normal(0, 0.001, (200, 1, 3))
+    return shut + np.random.default_rng(2).normal(0, 0.0005, (200, len(mouth.MOUTH), 3))
+
+
+def test_who_was_not_seen_to_speak_speaks_all_the_same() -> None:
+    library, basis = a_listener(), MouthBasis.load()
+    fit = calibration.calibrate(library, library.mean(0))
+    assert mouth.stillness(library) == 1
+    said = np.zeros((50, basis.size), np.float32)
+    said[:, 0] = np.linspace(0, 2, 50) * np.sign(mouth.gap(basis.displacements(np.eye(basis.size)[:1])))
+    goal = calibration.wanted(MouthPath(said), basis, fit)
+    own = calibration.project(goal, library, fit)
+    opened = mouth.gap(own) - mouth.gap(library).mean()
+    assert opened.max() > 0.03
+    assert np.abs(opened - (mouth.gap(goal) - mouth.gap(library).mean())).max() < 0.02
+    moved = np.abs(own - library.mean(0)).max((0, 2))
+    assert moved.max() < 3 * opened.max()  # noise is no way of opening
+
+
+def test_who_speaks_keeps_his_own_range() -> None:
+    library = an_actor()
+    fit = calibration.calibrate(library, library[0])
+    assert mouth.stillness(library) == 0
+    assert fit.gap_range == pytest.approx(tuple(np.percentile(mouth.gap(library), (0.5, 99.5))))

@@ -22,6 +22,11 @@ _BEYOND = 0.15  # how far past his own widest the actor may be taken, in parts o
 _SHUT_PERCENTILE = 4  # of his gaps: the mouth at rest is shut like this, in the shape of his closed quarter
 _CHUNK = 256  # frames projected at once
 
+# Who is not seen to speak (`mouth.stillness`) opens as mouths do, as far as is usual.
+_USUAL_GAP, _USUAL_WIDTH = 0.10, (-0.04, 0.02)  # face widths from the mouth at rest
+_PULL, _PULL_STILL = 1e-6, 1e-4  # towards everybody's way of opening, squared face widths
+_MEASURES = (mouth.gap, mouth.width)
+
 _GAIN_RANGE = (0.6, 1.6)
 _LEAST_ROWS = 150  # of his own speech: less teaches nothing about a manner
 _THIRDS = 9  # parts of his time, every third of them held out
@@ -46,23 +51,37 @@ class Calibration:
 def calibrate(points: np.ndarray, rest: np.ndarray) -> Calibration:
     """From the (S, 51, 3) mouths of his footage. His manner needs his speech: see `with_manner`."""
     gap, width = mouth.gap(points), mouth.width(points)
-    deviation = float(np.std(gap))
-    gain = float(np.clip(deviation / mouth.UNIT_GAP_DEVIATION, *_GAIN_RANGE))
+    basis, still = MouthBasis.load(), mouth.stillness(points)
+    gain = float(np.clip(np.std(gap) / mouth.UNIT_GAP_DEVIATION, *_GAIN_RANGE))
     flat = (points - points.mean(0)).reshape(len(points), -1)
     causes = np.stack([gap - gap.mean(), width - width.mean()], 1)
-    gram = causes.T @ causes + 1e-4 * len(points) * np.diag([1e-2, 1e-2])
-    slopes = np.linalg.solve(gram, causes.T @ flat).reshape(2, len(mouth.MOUTH), 3)
-    opening = _unit(slopes[0], mouth.gap)
+    pull = (_PULL + still * _PULL_STILL) * len(points)
+    everybodys = _everybodys_slopes(basis)
+    slopes = np.linalg.solve(causes.T @ causes + pull * np.eye(2), causes.T @ flat + pull * everybodys)
+    opening, widening = (_unit(slope.reshape(-1, 3), of) for slope, of in zip(slopes, _MEASURES, strict=True))
     rest = rest + min(0.0, float(np.percentile(gap, _SHUT_PERCENTILE)) - float(mouth.gap(rest))) * opening
     return Calibration(
         rest.astype(np.float32),
-        gain,
+        (1 - still) * gain + still,
         opening,
-        _unit(slopes[1], mouth.width),
-        (float(np.percentile(gap, 0.5)), float(np.percentile(gap, 99.5))),
-        (float(np.percentile(width, 0.5)), float(np.percentile(width, 99.5))),
-        np.eye(MouthBasis.load().size, dtype=np.float32),
+        widening,
+        _range(gap, (float(mouth.gap(rest)), float(mouth.gap(rest)) + _USUAL_GAP), still),
+        _range(width, tuple(float(mouth.width(rest)) + by for by in _USUAL_WIDTH), still),  # type: ignore[arg-type]
+        np.eye(basis.size, dtype=np.float32),
     )
+
+
+def _range(values: np.ndarray, usual: tuple[float, float], still: float) -> tuple[float, float]:
+    """(least, greatest) seen, or as far as is usual where he was seen not to speak."""
+    low, high = (float(np.percentile(values, q)) for q in (0.5, 99.5))
+    return low + still * min(usual[0] - low, 0.0), high + still * max(usual[1] - high, 0.0)
+
+
+def _everybodys_slopes(basis: MouthBasis) -> np.ndarray:
+    """(2, 153) how mouths change per unit of gap and of width, were all directions of the basis as likely."""
+    shapes = basis.components.reshape(basis.size, -1, 3)
+    causes = np.stack([of(shapes) for of in _MEASURES], 1)
+    return np.linalg.solve(causes.T @ causes, causes.T @ basis.components)
 
 
 def with_manner(calibration: Calibration, heard: MouthPath, points: np.ndarray, basis: MouthBasis) -> Calibration:

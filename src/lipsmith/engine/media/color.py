@@ -162,22 +162,77 @@ def codes_to_rgb(codes: np.ndarray, color: ColorSpec, bit_depth: int, pix_fmt: s
     return rgb if bit_depth == 8 else np.minimum(rgb, 255).astype(np.uint8)
 
 
-@lru_cache(maxsize=32)
-def _yuv_to_rgb(matrix: int, sample_range: str, bit_depth: int) -> np.ndarray:
-    """(3, 4) float32 from codes (Y, U, V, 1) to R'G'B' of 0-255."""
+@dataclass(frozen=True)
+class Tones:
+    """What native codes mean: luma in [0, 1] and two colour differences in [-0.5, 0.5], in the source's own transfer.
+
+    R'G'B' is turned by the weights of BT.709.
+    """
+
+    black: float
+    luma_span: float
+    neutral: float
+    chroma_span: float
+    is_rgb: bool
+
+    @classmethod
+    def of(cls, color: ColorSpec, bit_depth: int, pix_fmt: str) -> Tones:
+        """Raises UnsupportedVideo."""
+        is_rgb = _layout(pix_fmt).is_rgb
+        black, luma_span, chroma_span = _spans("pc" if is_rgb else color.range, bit_depth)
+        return cls(black, luma_span, float(128 << (bit_depth - 8)), chroma_span, is_rgb)
+
+    def of_codes(self, codes: np.ndarray) -> np.ndarray:
+        """(..., 3) codes -> (..., 3) float32 luma, Cb, Cr."""
+        values = codes.astype(np.float32)
+        if self.is_rgb:
+            return (values / np.float32(self.luma_span)) @ _FROM_RGB.T
+        return (values - self._zero) / self._span
+
+    def to_codes(self, tones: np.ndarray) -> np.ndarray:
+        """The way back; float32, neither rounded nor clipped."""
+        if self.is_rgb:
+            return (tones @ _TO_RGB.T).astype(np.float32) * np.float32(self.luma_span)
+        return (tones * self._span + self._zero).astype(np.float32)
+
+    @property
+    def _zero(self) -> np.ndarray:
+        return np.array([self.black, self.neutral, self.neutral], np.float32)
+
+    @property
+    def _span(self) -> np.ndarray:
+        return np.array([self.luma_span, self.chroma_span, self.chroma_span], np.float32)
+
+
+def _spans(sample_range: str, bit_depth: int) -> tuple[float, float, float]:
+    """(code of black, codes from black to white, codes of a colour difference from end to end), H.273."""
+    step, full = 1 << (bit_depth - 8), (1 << bit_depth) - 1
+    return (0.0, float(full), float(full)) if sample_range == "pc" else (16.0 * step, 219.0 * step, 224.0 * step)
+
+
+def _unit_to_rgb(matrix: int) -> np.ndarray:
+    """(3, 3) from luma, Cb, Cr to R'G'B' of 0-1."""
     red, blue = _LUMA_WEIGHTS.get(matrix, _DEFAULT_LUMA_WEIGHTS)
     green = 1 - red - blue
-    unit = np.array(
+    return np.array(
         [
             [1, 0, 2 * (1 - red)],
             [1, -2 * (1 - blue) * blue / green, -2 * (1 - red) * red / green],
             [1, 2 * (1 - blue), 0],
         ]
     )
+
+
+_TO_RGB = _unit_to_rgb(1)
+_FROM_RGB = np.linalg.inv(_TO_RGB).astype(np.float32)
+
+
+@lru_cache(maxsize=32)
+def _yuv_to_rgb(matrix: int, sample_range: str, bit_depth: int) -> np.ndarray:
+    """(3, 4) float32 from codes (Y, U, V, 1) to R'G'B' of 0-255."""
     step = 1 << (bit_depth - 8)
-    full = (1 << bit_depth) - 1
-    black, luma_span, chroma_span = (0, full, full) if sample_range == "pc" else (16 * step, 219 * step, 224 * step)
-    scaled = unit * np.array([255 / luma_span, 255 / chroma_span, 255 / chroma_span])
+    black, luma_span, chroma_span = _spans(sample_range, bit_depth)
+    scaled = _unit_to_rgb(matrix) * np.array([255 / luma_span, 255 / chroma_span, 255 / chroma_span])
     offset = -scaled @ np.array([black, 128 * step, 128 * step])
     return np.column_stack([scaled, offset]).astype(np.float32)
 

@@ -12,9 +12,12 @@ import cv2
 import numpy as np
 
 from lipsmith.engine import mouth
-from lipsmith.engine.actor.library import Library, crop_box
+from lipsmith.engine.actor.library import Entry, Library, crop_box
+from lipsmith.engine.media import color
 from lipsmith.engine.media.frame import Box
-from lipsmith.engine.render.composite import crisped, joined, matched, mattes, needed, without_strangers
+from lipsmith.engine.media.spec import VideoSpec
+from lipsmith.engine.render.composite import Mattes, crisped, joined, matched, mattes, needed, without_strangers
+from lipsmith.engine.render.interior import Interior, Opening, between_lips, drawn, lacking
 from lipsmith.engine.render.warp import Warp, sample, sample_mask
 
 LEAST_AREA = 0.004  # below, the warp counts as folding
@@ -28,6 +31,7 @@ class Painted:
     codes: np.ndarray  # (h, w, 3) in the plate's dtype
     matte: np.ndarray  # (h, w) float32: write only under it
     least_area: float  # of the library mouth's warp; `LEAST_AREA` or less: it folds
+    drawn: float  # in [0, 1], how far the inside of the mouth is drawn, since the library's is not open enough
 
 
 def paint_box(plate: np.ndarray, lower: np.ndarray, unit: float, width: int, height: int) -> Box:
@@ -38,10 +42,12 @@ def paint_box(plate: np.ndarray, lower: np.ndarray, unit: float, width: int, hei
 class Painter:
     """Paints frames of one shot with one actor's library."""
 
-    def __init__(self, library: Library, library_full: int, full: int, *, quarter_chroma: bool) -> None:
-        """`full`: largest code of the plate's bit depth, `library_full`: of the library's; `quarter_chroma`: 4:2:0."""
-        self._library, self._library_full, self._full = library, library_full, full
-        self._quarter_chroma = quarter_chroma
+    def __init__(self, library: Library, library_full: int, video: VideoSpec) -> None:
+        """`library_full`: largest code of the library's bit depth; `video`: of the plates. Raises UnsupportedVideo."""
+        self._library, self._library_full = library, library_full
+        self._full = (1 << video.bit_depth) - 1
+        self._quarter_chroma = color.has_quarter_chroma(video.pix_fmt)
+        self._tones = color.Tones.of(video.color, video.bit_depth, video.pix_fmt)
 
     def paint(
         self,
@@ -77,12 +83,28 @@ class Painter:
         energy = float(self._library.index.sharpness[library_row])
         face = crisped(face, energy, goal[: len(mouth.LIPS_OUTER)], self._full)
         face = matched(face, below, shown.face, self._full)
+        lack = self._open(face, below, shown, Opening.of(goal, unit), self._own_opening(entry, library_row))
         matte = without_strangers(shown.face, shown.core, face, below, self._full)
         if entry.strange is not None:
             matte *= 1 - sample_mask(entry.strange, where)
         mixed = joined(below, face, matte * np.float32(min(1.0, 2 * weight)))
         codes = np.clip(np.rint(mixed), 0, self._full).astype(plate.dtype)
-        return Painted(codes, shown.edit * np.float32(min(1.0, 4 * weight)), where.least_area)
+        return Painted(codes, shown.edit * np.float32(min(1.0, 4 * weight)), where.least_area, lack)
+
+    def _own_opening(self, entry: Entry, library_row: int) -> Opening:
+        return Opening.of(entry.lower, float(self._library.index.scale[library_row]))
+
+    def _open(self, face: np.ndarray, below: np.ndarray, shown: Mattes, wanted: Opening, own: Opening) -> float:
+        """Draw in `face` what the library's mouth does not show between its lips; gives how far that is."""
+        lack = lacking(wanted, own)
+        if lack == 0:
+            return lack
+        skin = below[(shown.face > 0.5) & (shown.core < 0.05)]
+        part, places, matte = between_lips(wanted, *shown.face.shape)
+        light = float(self._tones.of_codes(skin)[:, 0].mean()) if len(skin) else 0.5
+        inside = self._tones.to_codes(light * drawn(Interior.load().tones(wanted), places))
+        face[part] = joined(face[part], inside, lack * matte)
+        return lack
 
 
 def _resting(still: np.ndarray, unit: float) -> np.ndarray:

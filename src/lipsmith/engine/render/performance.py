@@ -52,6 +52,7 @@ class Tally:
 
     dubbed: set[int] = field(default_factory=set)  # frame indices
     shielded: set[int] = field(default_factory=set)  # those of them in which something lies before a dubbed face
+    drawn: set[int] = field(default_factory=set)  # those in which the inside of a mouth is drawn, not filmed
     retried: int = 0
     softened: int = 0
     poor: int = 0  # still beyond tolerance after all tries; the best was kept
@@ -61,6 +62,7 @@ class Tally:
         """What happened in another part of the shot."""
         self.dubbed |= other.dubbed
         self.shielded |= other.shielded
+        self.drawn |= other.drawn
         self.retried += other.retried
         self.softened += other.softened
         self.poor += other.poor
@@ -68,11 +70,11 @@ class Tally:
 
     def told(self) -> dict[str, Any]:
         """As JSON knows it, for another process."""
-        return {**vars(self), "dubbed": sorted(self.dubbed), "shielded": sorted(self.shielded)}
+        return {name: sorted(value) if isinstance(value, set) else value for name, value in vars(self).items()}
 
     @classmethod
     def from_told(cls, told: Mapping[str, Any]) -> Tally:
-        return cls(**{**told, "dubbed": set(told["dubbed"]), "shielded": set(told["shielded"])})
+        return cls(**{**told, **{name: set(told[name]) for name in ("dubbed", "shielded", "drawn")}})
 
 
 @dataclass(frozen=True)
@@ -127,6 +129,8 @@ class Performance:
                     self.tally.shielded.add(task.frame.index)
                 color.write_codes(task.frame, task.box, result.painted.codes, matte)
                 self.tally.dubbed.add(task.frame.index)
+                if result.painted.drawn > 0.5:
+                    self.tally.drawn.add(task.frame.index)
         return frames
 
     def _task(self, part: Part, row: int, frame: Frame) -> _Task:
