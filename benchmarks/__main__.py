@@ -14,6 +14,7 @@ ALL = (
     "asymmetry",
     "render",
     "dub",
+    "listeners",
     "occluders",
     "speed",
     "media",

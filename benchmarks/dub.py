@@ -59,7 +59,7 @@ def run() -> None:
 def _pair(target: Path, speaker: Path, folder: Path) -> dict[str, object]:
     out = folder / f"dub{target.suffix}"
     result = dub(target, out, DubOptions((VoiceFor(speaker),)), store=talker.store())
-    seen, times = _openings(out)
+    seen, times = openings(out)
     real = talker.truth(speaker)
     inside = (real.seconds >= times[0]) & (real.seconds <= times[-1])
     at, true = real.seconds[inside], mouth.gap(real.displacements[inside])
@@ -78,8 +78,8 @@ def _pair(target: Path, speaker: Path, folder: Path) -> dict[str, object]:
         "source_r": talker.correlation(own, true),
         "lag_frames": round(talker.best_lag(times, seen, at, true) * rate, 1),
         "closures": len(moments),
-        "shut": _closed_at(moments, times, seen, rate),
-        "really_shut": _closed_at(moments, real.seconds, mouth.gap(real.displacements) + _rest_gap(speaker), rate),
+        "shut": closed_at(moments, times, seen, rate),
+        "really_shut": closed_at(moments, real.seconds, mouth.gap(real.displacements) + _rest_gap(speaker), rate),
         "sharpness": actor.sharpness_ratio,
         "jerk": actor.jerk_ratio,
         "seam": actor.seam,
@@ -90,7 +90,7 @@ def _pair(target: Path, speaker: Path, folder: Path) -> dict[str, object]:
     }
 
 
-def _closed_at(moments: np.ndarray, times: np.ndarray, gaps: np.ndarray, rate: float) -> float:
+def closed_at(moments: np.ndarray, times: np.ndarray, gaps: np.ndarray, rate: float) -> float:
     """Share of moments within a frame of which some gap is below `CLOSED`."""
     reach = 1.5 / rate  # the frame that shows the moment, one before and one after
     shut = [bool((gaps[np.abs(times - moment) <= reach] < CLOSED).any()) for moment in moments]
@@ -110,7 +110,7 @@ def _silence(target: Path, folder: Path) -> dict[str, object]:
         file.writeframes(bytes(2 * 16000 * 30))
     out = folder / f"quiet{target.suffix}"
     dub(target, out, DubOptions((VoiceFor(voice),)), store=talker.store())
-    seen, _ = _openings(out)
+    seen, _ = openings(out)
     return {
         "target": target.name[:24],
         "voice": "digital silence",
@@ -119,7 +119,7 @@ def _silence(target: Path, folder: Path) -> dict[str, object]:
     }
 
 
-def _openings(path: Path) -> tuple[np.ndarray, np.ndarray]:
+def openings(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """(N,) inner gap of the main face where it is usable, and its times from the first frame."""
     spec = probe(path)
     tracking = watch(spec, talker.nets())

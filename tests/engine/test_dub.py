@@ -163,6 +163,16 @@ def test_silence_rests_the_mouth_with_a_warning(clips: Path, store: WeightStore,
     assert (gap < 0.03).mean() > 0.95
 
 
+def test_who_is_not_seen_to_speak_opens_his_mouth(clips: Path, voice: Path, store: WeightStore, tmp_path: Path) -> None:
+    shot, out = clips / "hard/nospeech_webcam_720p_8s.mp4", tmp_path / "spoken.mp4"
+    result = story.dub(shot, out, DubOptions((VoiceFor(voice),), ranges=("1-4",)), store=store)
+    assert any("not seen to speak" in warning for warning in result.warnings)
+    assert result.details["frames_drawn_inside"] > 10
+    own, given = (measure(track_faces(probe(file), store=store)[0]).gap()[30:120] for file in (shot, out))
+    assert own.max() < 0.02
+    assert np.percentile(given, 90) > 0.03
+
+
 @pytest.mark.parametrize(
     ("options", "error"),
     [
