@@ -3,7 +3,8 @@
 The dubbed file is tracked from nothing and its inner gap compared with that of the real speaker of the voice, as in
 `dub`: correlation at lag 0, lag of best fit, share of p, b and m at which the lips are closed. `spread` is the
 deviation of the gap over the speaker's. `drawn`: share of the dubbed frames in which the inside of the mouth is drawn,
-since it was never filmed. Nothing was trained on these shots but the occluder net (bare faces).
+since it was never filmed. Nothing was trained on these shots but the occluder net (bare faces); the first two were
+looked at while the inside was made.
 """
 
 from __future__ import annotations

@@ -47,7 +47,7 @@ _FACING = np.array(
 # it, an actor's calibration scales it back to him. The mean of 66 talkers was 0.035.
 UNIT_GAP_DEVIATION = 0.035
 
-# Of the gap's deviation, face widths: below the first nobody speaks, from the second on somebody does (the least of 25
+# Of the gap's deviation, face widths: below the first nobody speaks, from the second on somebody does (the least of 16
 # talkers is 0.0198).
 _STILL = (0.006, 0.016)
 
