@@ -3,8 +3,8 @@
     python training/interior.py CLIPS [CLIPS ...]
 
 Writes engine/render/interior.npz and docs/interior-card.json. Speakers of the held-out list are never read; the
-development speakers are what the figures of the card are of, and are learnt from, too, by what is kept. A quarter of
-an hour on two cores.
+development speakers are what the figures of the card are of, and are learnt from, too, by what is kept. Six
+minutes on two cores; what was seen of a clip is kept in the cache.
 """
 
 from __future__ import annotations
@@ -116,8 +116,8 @@ def insides(path: Path, nets: Nets) -> list[Inside]:
         placement = measured.placement.rows(slice(at[frame.index], at[frame.index] + 1))
         points = placement.to_picture(measured.seen[at[frame.index]][None])[0, :, :2]
         unit = float(placement.scale[0])
-        if unit >= LEAST_FACE:
-            found += [one for one in [inside(frame, points, unit, tones, video.width, video.height)] if one]
+        if unit >= LEAST_FACE and (one := inside(frame, points, unit, tones, video.width, video.height)):
+            found.append(one)
     return found
 
 
@@ -126,12 +126,11 @@ def inside(frame: Frame, points: np.ndarray, unit: float, tones: color.Tones, wi
     seen = tones.of_codes(color.read_codes(frame, box))
     own = points - np.array([box.left, box.top], np.float32)
     shown = mattes(own, box.height, box.width, unit, (True,) * 4)
-    skin = seen[(shown.face > 0.5) & (shown.core < 0.05), 0]
+    skin = seen[shown.skin, 0]
     opening = interior.Opening.of(own, unit)
     if len(skin) < 50 or opening.height < LEAST_OPENING or skin.mean() < 0.1:
         return None
-    places = opening.places()
-    return Inside(interior.features(opening), interior.drawn(seen, places) / float(skin.mean()))
+    return Inside(interior.features(opening), interior.drawn(seen, opening.places()) / float(skin.mean()))
 
 
 def fit(people: list[list[Inside]]) -> np.ndarray:

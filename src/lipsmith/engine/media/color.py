@@ -116,7 +116,7 @@ def read_halved_codes(frame: Frame, box: Box) -> np.ndarray:
     """The same at half the size, (h / 2, w / 2, 3), of a picture with a quarter of chroma: its own grid is that.
 
     A chroma sample stands for the four of luma around it, though it lies a quarter of a pixel to the left of their
-    middle. Size and place of the box must be even.
+    middle. The box must begin at even pixels; where it ends at an odd edge of the picture the last cell is whole.
     """
     layout = _layout(frame.picture.format.name)
     luma, *chroma = (_component(frame.picture, layout, index) for index in range(3))

@@ -35,11 +35,16 @@ _MATCH_REACH = 0.16  # of the crop: how far a difference on the ring reaches
 
 @dataclass(frozen=True)
 class Mattes:
-    """Both float32 (h, w) in [0, 1]."""
+    """All float32 (h, w) in [0, 1]."""
 
     face: np.ndarray  # where the actor's own lower face is shown
     core: np.ndarray  # the lips and a little around, where it must be shown
     edit: np.ndarray  # where anything may change
+
+    @property
+    def skin(self) -> np.ndarray:
+        """(h, w) bool: of the shown lower face what is not lips."""
+        return (self.face > 0.5) & (self.core < 0.05)
 
 
 def mattes(wanted: np.ndarray, height: int, width: int, unit: float, inner: tuple[bool, bool, bool, bool]) -> Mattes:
@@ -48,11 +53,11 @@ def mattes(wanted: np.ndarray, height: int, width: int, unit: float, inner: tupl
     mask = np.zeros((height, width), np.uint8)
     cv2.fillPoly(mask, [outline], 255, lineType=cv2.LINE_AA, shift=3)
     depth = cv2.distanceTransform((mask > 127).astype(np.uint8), cv2.DIST_L2, 3)
-    face = _smooth_step(depth / (_FEATHER * unit))
+    face = smooth_step(depth / (_FEATHER * unit))
     lips = np.zeros((height, width), np.uint8)
     cv2.fillPoly(lips, [np.round(wanted[_LIPS] * 8).astype(np.int32)], 255, lineType=cv2.LINE_AA, shift=3)
     away = cv2.distanceTransform((lips < 128).astype(np.uint8), cv2.DIST_L2, 3)
-    core = 1 - _smooth_step((away - _CORE * unit) / (_CORE * unit))
+    core = 1 - smooth_step((away - _CORE * unit) / (_CORE * unit))
     return Mattes(face, core, _edge(height, width, _EDGE * unit, inner))
 
 
@@ -74,11 +79,12 @@ def _edge(height: int, width: int, reach: float, inner: tuple[bool, bool, bool, 
     far = np.float32(1e9)
     across = np.minimum(x if left else far, x[::-1] if right else far) * np.ones(width, np.float32)
     down = np.minimum(y if top else far, y[::-1] if bottom else far) * np.ones(height, np.float32)
-    return _smooth_step(across / reach)[None] * _smooth_step(down / reach)[:, None]
+    return smooth_step(across / reach)[None] * smooth_step(down / reach)[:, None]
 
 
-def _smooth_step(x: np.ndarray) -> np.ndarray:
-    x = np.clip(x, 0, 1).astype(np.float32)
+def smooth_step(x: np.ndarray | float) -> np.ndarray:
+    """From 0 to 1 as `x` does, without a corner at either end; float32."""
+    x = np.asarray(np.clip(x, 0, 1), np.float32)
     return x * x * (3 - 2 * x)
 
 
@@ -135,7 +141,7 @@ def without_strangers(
     scale = _MATCH_SIZE / max(height, width)
     size = (max(8, round(width * scale)), max(8, round(height * scale)))
     difference = cv2.resize(face - plate, size, interpolation=cv2.INTER_AREA) / (full * _STRANGE)
-    strange = _smooth_step(np.sqrt(np.square(difference).sum(-1)) - 1)
+    strange = smooth_step(np.sqrt(np.square(difference).sum(-1)) - 1)
     strange = cv2.GaussianBlur(cv2.dilate(strange, np.ones((3, 3), np.uint8)), (0, 0), 1.0)
     return matte * np.maximum(core, 1 - cv2.resize(strange, (width, height), interpolation=cv2.INTER_LINEAR))
 

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 
 from lipsmith.engine import mouth
+from lipsmith.engine.render.composite import smooth_step
 
 WEIGHTS = Path(__file__).with_name("interior.npz")
 ROWS, COLUMNS = 16, 32  # of what is known between upper and lower lip, and between the corners
@@ -109,8 +110,7 @@ def between_lips(opening: Opening, height: int, width: int) -> tuple[tuple[slice
     inside = np.minimum(depth - top, bottom - depth)
     matte = np.clip(inside / soft + 0.5, 0, 1) * np.clip(apart / (2 * soft), 0, 1)
     places = np.stack([column, row], -1).astype(np.float32)
-    part = slice(low[1], high[1]), slice(low[0], high[0])
-    return part, places, (matte * matte * (3 - 2 * matte)).astype(np.float32)
+    return (slice(low[1], high[1]), slice(low[0], high[0])), places, smooth_step(matte)
 
 
 def drawn(tones: np.ndarray, places: np.ndarray) -> np.ndarray:
@@ -129,5 +129,4 @@ def _height_at(at: np.ndarray, along: np.ndarray, down: np.ndarray) -> np.ndarra
 
 
 def _rise(value: float, low: float, high: float) -> float:
-    x = min(max((value - low) / (high - low), 0.0), 1.0)
-    return x * x * (3 - 2 * x)
+    return float(smooth_step((value - low) / (high - low)))

@@ -99,7 +99,7 @@ class Painter:
         lack = lacking(wanted, own)
         if lack == 0:
             return lack
-        skin = below[(shown.face > 0.5) & (shown.core < 0.05)]
+        skin = below[shown.skin]
         part, places, matte = between_lips(wanted, *shown.face.shape)
         light = float(self._tones.of_codes(skin)[:, 0].mean()) if len(skin) else 0.5
         inside = self._tones.to_codes(light * drawn(Interior.load().tones(wanted), places))

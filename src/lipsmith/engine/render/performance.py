@@ -32,6 +32,7 @@ POINT_TOLERANCE = 0.035  # mean distance of lip points, face widths
 MIN_PRESENCE = 0.5
 _LIPS = len(mouth.LIPS)  # of the 51 mouth points
 _TRIES = 3  # other library mouths
+_SETS_OF_FRAMES = ("dubbed", "shielded", "drawn")  # of a `Tally`
 _GENTLER = 0.5  # share of the wanted mouth that is kept in a gentler target
 
 
@@ -60,9 +61,8 @@ class Tally:
 
     def add(self, other: Tally) -> None:
         """What happened in another part of the shot."""
-        self.dubbed |= other.dubbed
-        self.shielded |= other.shielded
-        self.drawn |= other.drawn
+        for name in _SETS_OF_FRAMES:
+            getattr(self, name).update(getattr(other, name))
         self.retried += other.retried
         self.softened += other.softened
         self.poor += other.poor
@@ -70,11 +70,11 @@ class Tally:
 
     def told(self) -> dict[str, Any]:
         """As JSON knows it, for another process."""
-        return {name: sorted(value) if isinstance(value, set) else value for name, value in vars(self).items()}
+        return {**vars(self), **{name: sorted(getattr(self, name)) for name in _SETS_OF_FRAMES}}
 
     @classmethod
     def from_told(cls, told: Mapping[str, Any]) -> Tally:
-        return cls(**{**told, **{name: set(told[name]) for name in ("dubbed", "shielded", "drawn")}})
+        return cls(**{**told, **{name: set(told[name]) for name in _SETS_OF_FRAMES}})
 
 
 @dataclass(frozen=True)
