@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import subprocess
 import sys
 import tempfile
@@ -126,7 +127,7 @@ def _write(spec: MediaSpec, out: Path, stamps: np.ndarray, chosen: Iterable[int]
     frames = matrix.edited(decode.frames(spec, excerpt), wanted)
     report = mux.rewrite(spec, out, frames, [Voice(clips.voice(VOICE))], splice=plan)
     words = [word.split("=", 1) for word in report.settings.split() if "=" in word]
-    options = {key: value for key, value in words if not key.endswith("params")}
+    options = {key: re.sub(r"zones=[^:]*:?", "", value) for key, value in words}  # those are of runs
     return _Written(time.monotonic() - start, report.encoder, options, report.why_all_encoded, report.frames_encoded)
 
 
@@ -144,8 +145,6 @@ def _plain(
     context.width, context.height, context.pix_fmt = video.width, video.height, video.pix_fmt
     context.time_base, context.framerate, context.thread_count = video.time_base, video.frame_rate, 2
     context.options = {**written.options, **given}
-    if written.encoder == "libx265":
-        context.options["x265-params"] = "log-level=error"
     context.bit_rate = bit_rate
     packets = []
     excerpt = None if frames is None else gops.Excerpt(gops.read(spec), (frames,))

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -42,7 +42,7 @@ _LARGEST_RATIO = 16.0
 _PER_DOUBLING = 5.0  # steps of CRF for twice the bits, seen on five clips
 _REACTION = 0.7  # how much of a budget's error the next run makes good
 _FIRST_TRIAL = 26.0  # rate factor
-_NEAR = 3.0  # steps of CRF over which `_PER_DOUBLING` holds well enough; farther away a second trial is made
+_NEAR = 3.0  # steps of CRF over which `_PER_DOUBLING` holds well enough; farther away a second trial is made at once
 _SLOPES = (3.0, 12.0)  # steps of CRF per doubling that are believed of two trials
 _TRIALS = 3  # runs of a part that are tried at most; the others are taken to be like the nearest of these
 _ALIKE = 2.0  # steps between runs of which one trial tells enough
@@ -124,18 +124,29 @@ def read(spec: MediaSpec, index: PacketIndex, run: Run) -> float | None:
     return float(np.mean(known)) if known else None
 
 
-def matching(ratio: Callable[[float], float], guess: float) -> float:
-    """The rate factor at which some pictures take the source's octets, in one or two trials; `ratio`: ours to those."""
+def matching(ratios: Callable[[float], Iterator[float]], guess: float) -> float:
+    """The rate factor at which some pictures take the source's octets, in one or two trials.
+
+    `ratios`: our octets to the source's as we see them after the first stretch and after all, encoded when asked for.
+    """
     factor = float(np.clip(guess, *_RANGE))
-    surplus = _doublings(ratio(factor))
-    step = _PER_DOUBLING * surplus
-    if abs(step) >= _NEAR:
-        before, surplus_before = factor, surplus
-        factor = float(np.clip(factor + step, *_RANGE))
-        surplus = _doublings(ratio(factor))
-        per_doubling = (factor - before) / (surplus_before - surplus or 1e-6)
-        step = float(np.clip(per_doubling, *_SLOPES)) * surplus
-    return float(np.clip(factor + step, *_RANGE))
+    seen = ratios(factor)
+    first = _doublings(next(seen))
+    step = _PER_DOUBLING * first
+    if abs(step) < _NEAR:
+        return float(np.clip(factor + _PER_DOUBLING * _after_all(first, seen), *_RANGE))
+    nearer = float(np.clip(factor + step, *_RANGE))
+    seen = ratios(nearer)
+    again = _doublings(next(seen))
+    per_doubling = float(np.clip((nearer - factor) / (first - again or 1e-6), *_SLOPES))
+    return float(np.clip(nearer + per_doubling * _after_all(again, seen), *_RANGE))
+
+
+def _after_all(doublings: float, others: Iterator[float]) -> float:
+    """Those seen last; `doublings`: after the first stretch, where there is no other."""
+    for ratio in others:
+        doublings = _doublings(ratio)
+    return doublings
 
 
 def _doublings(ratio: float) -> float:
@@ -174,16 +185,16 @@ class Samples:
         return cls(frames, tuple(usual), int(is_key.sum()), int(octets[is_key].sum()), int(octets.sum()))
 
     def ratio(self, made: Sequence[Sequence[Coded]]) -> float:
-        """Octets of the run as we should make it to the source's, by the pictures we made of each stretch.
+        """Octets of the run as we should make it to the source's, by the pictures we made of its first stretches.
 
         Of a stretch whole groups are compared, of a picture that others lean on and those shown before it, so that
         dear and cheap ones are as many as belong together; not the last one, which ends because the stretch does.
         """
         ours = theirs = 0.0
-        for usual, pictures in zip(self.usual, made, strict=True):
+        for usual, pictures in zip(self.usual, made, strict=False):
             counted = [one for group in _groups(pictures)[1:-1] if not group[0].is_keyframe for one in group]
             ours, theirs = ours + _octets(counted), theirs + len(counted) * usual
-        if len(made) == 1:
+        if len(self.frames) == 1:
             return _octets(made[0]) / max(self.octets, 1)
         made_keys = [one for pictures in made for one in pictures if one.is_keyframe]
         keys = self.keyframes * _octets(made_keys) / max(len(made_keys), 1)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 
 import av
 from av.video.codeccontext import VideoCodecContext
@@ -97,7 +98,7 @@ class Recoder:
         """The rate factor that reproduces the run, by trial."""
         samples = Samples.of(self._splice.index, run, quantiser)
         trial = _Trial(samples, partial(self._frames, samples), partial(self._encoded, run.keyframes))
-        return quantisers.matching(trial.ratio, guess)
+        return quantisers.matching(trial.ratios, guess)
 
     def _frames(self, samples: Samples) -> Iterator[Frame]:
         """Those of the samples and between them: seeking there would cost more."""
@@ -121,20 +122,23 @@ class _Trial:
         encoded: Callable[[Iterable[Frame], int, float], list[Coded]],
     ) -> None:
         self._samples, self._frames, self._encoded = samples, frames, encoded
-        self._kept: list[Frame] = []
+        self._coming: Iterator[Frame] = iter(())
+        self._kept: list[Frame] = []  # of what came: all of the samples, or none
 
-    def ratio(self, rate_factor: float) -> float:
-        """Our octets at this rate factor to the source's."""
-        pictures = iter(self._kept) if self._kept else self._keeping(self._frames())
-        made = [
-            self._encoded(_inside(stretch, pictures), len(stretch), rate_factor) for stretch in self._samples.frames
-        ]
-        return self._samples.ratio(made)
+    def ratios(self, rate_factor: float) -> Iterator[float]:
+        """Our octets at this rate factor to the source's, after one stretch and after the next."""
+        if not self._kept:
+            self._coming = self._frames()
+        pictures = chain(tuple(self._kept), self._keeping())
+        made: list[list[Coded]] = []
+        for stretch in self._samples.frames:
+            made.append(self._encoded(_inside(stretch, pictures), len(stretch), rate_factor))
+            yield self._samples.ratio(made)
 
-    def _keeping(self, frames: Iterator[Frame]) -> Iterator[Frame]:
-        """All of them; those of the samples will be there again."""
+    def _keeping(self) -> Iterator[Frame]:
+        """What is still to come; the pictures of the samples will be there again."""
         count = sum(map(len, self._samples.frames))
-        for frame in frames:
+        for frame in self._coming:
             small = count * sum(plane.buffer_size for plane in frame.picture.planes) <= _KEPT_OCTETS
             if small and any(frame.index in stretch for stretch in self._samples.frames):
                 self._kept.append(frame)
