@@ -42,11 +42,16 @@ class Placement:
 
     def yaw_degrees(self) -> np.ndarray:
         """(N,) turn of the head left or right; 0 is frontal."""
-        return np.degrees(np.arcsin(np.clip(self.rotation[:, 2, 0], -1, 1)))
+        return turns(self.rotation)[:, 0]
 
     def pitch_degrees(self) -> np.ndarray:
         """(N,) nod of the head; 0 is frontal."""
-        return np.degrees(np.arcsin(np.clip(self.rotation[:, 2, 1], -1, 1)))
+        return turns(self.rotation)[:, 1]
+
+
+def turns(rotation: np.ndarray) -> np.ndarray:
+    """(N, 2) yaw and pitch in degrees of (N, 3, 3) rotations of a `Placement`; 0 is frontal."""
+    return np.degrees(np.arcsin(np.clip(rotation[:, 2, :2], -1, 1)))
 
 
 def place(landmarks: np.ndarray) -> Placement:
