@@ -58,3 +58,14 @@ def test_following_the_footage_is_free_and_jumping_is_not() -> None:
     )
     assert joins[2, 3] == 0
     assert joins[2, 5] > 0
+
+
+def test_another_mouth_in_its_place_is_like_it() -> None:
+    index = an_index(60)
+    index.points[20], index.tone[20] = index.points[10] + 1e-4, 0.5  # as good a mouth, in another light
+    index.points[30, 0, 0] = index.points[10, 0, 0] + 0.01
+    index.points[30, 1:] = index.points[10, 1:]
+    choice = retrieve(wanting(index.points[10:11]), index)
+    assert choice.rows[0] == 10
+    assert list(choice.alternatives[0]).index(30) < list(choice.alternatives[0]).index(20)
+    assert sorted(choice.alternatives[0]) == sorted(set(choice.alternatives[0]))

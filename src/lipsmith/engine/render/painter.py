@@ -20,7 +20,9 @@ from lipsmith.engine.render.composite import Mattes, crisped, joined, matched, m
 from lipsmith.engine.render.interior import Interior, Opening, between_lips, drawn, lacking
 from lipsmith.engine.render.warp import Warp, sample, sample_mask
 
-LEAST_AREA = 0.004  # below, the warp counts as folding
+# Squared face widths. Smaller folds, four cells of the warp's grid at a corner of the mouth, are not seen; other mouths
+# tried for their sake make neighbouring frames less alike (docs/log.md).
+MOST_FOLDED = 0.002
 _BESIDE = 0.05  # of the face width, around what is before the face: there the plate comes to rest
 
 
@@ -30,7 +32,7 @@ class Painted:
 
     codes: np.ndarray  # (h, w, 3) in the plate's dtype
     matte: np.ndarray  # (h, w) float32: write only under it
-    least_area: float  # of the library mouth's warp; `LEAST_AREA` or less: it folds
+    folded: float  # of the library mouth's warp, squared face widths
     drawn: float  # in [0, 1], how far the inside of the mouth is drawn, since the library's is not open enough
 
 
@@ -89,7 +91,7 @@ class Painter:
             matte *= 1 - sample_mask(entry.strange, where)
         mixed = joined(below, face, matte * np.float32(min(1.0, 2 * weight)))
         codes = np.clip(np.rint(mixed), 0, self._full).astype(plate.dtype)
-        return Painted(codes, shown.edit * np.float32(min(1.0, 4 * weight)), where.least_area, lack)
+        return Painted(codes, shown.edit * np.float32(min(1.0, 4 * weight)), where.folded, lack)
 
     def _own_opening(self, entry: Entry, library_row: int) -> Opening:
         return Opening.of(entry.lower, float(self._library.index.scale[library_row]))

@@ -22,7 +22,7 @@ from lipsmith.engine.faces.view import Patch, view
 from lipsmith.engine.media import color
 from lipsmith.engine.media.frame import Box, Frame
 from lipsmith.engine.media.spec import VideoSpec
-from lipsmith.engine.render.painter import LEAST_AREA, Painted, Painter, paint_box
+from lipsmith.engine.render.painter import MOST_FOLDED, Painted, Painter, paint_box
 from lipsmith.engine.render.retrieval import Choice
 from lipsmith.engine.render.target import Target
 
@@ -210,7 +210,7 @@ class Performance:
             if count:
                 self.tally.gap_errors.append(gap)
             error = max(gap / GAP_TOLERANCE, apart / POINT_TOLERANCE)
-            folds = paint.least_area <= LEAST_AREA or sure < MIN_PRESENCE
+            folds = paint.folded > MOST_FOLDED or sure < MIN_PRESENCE
             errors.append(error + 10.0 if folds else error)
         return errors
 

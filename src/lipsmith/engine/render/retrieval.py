@@ -46,7 +46,7 @@ class Choice:
     """The path, and what else would have done."""
 
     rows: np.ndarray  # (T,) int library rows
-    alternatives: np.ndarray  # (T, CANDIDATES) int library rows, best first by their own cost
+    alternatives: np.ndarray  # (T, CANDIDATES) int library rows, best first: what they cost and how unlike they look
 
 
 def retrieve(wanted: Wanted, index: Index) -> Choice:
@@ -62,12 +62,14 @@ def retrieve(wanted: Wanted, index: Index) -> Choice:
         through = total[:, None] + joins
         back[t] = through.argmin(0)
         total = through[back[t], np.arange(count)] + cost[t]
-    rows = np.empty(len(wanted), int)
+    rows, others = np.empty(len(wanted), int), np.empty_like(near)
     at = int(total.argmin())
     for t in range(len(wanted) - 1, -1, -1):
         rows[t] = near[t, at]
+        unlike = np.square(traits[near[t]] - traits[rows[t]]).sum(1)  # the neighbours in time are like the chosen one
+        others[t] = near[t, np.argsort(cost[t] + unlike, kind="stable")]
         at = int(back[t, at])
-    return Choice(rows, near)
+    return Choice(rows, others)
 
 
 def _candidates(wanted: Wanted, index: Index) -> tuple[np.ndarray, np.ndarray]:

@@ -16,6 +16,7 @@ from scipy.linalg import lu_factor, lu_solve
 
 _COARSE, _FINE = 18, 26  # grid lines over the crop, and over the mouth
 _STIFFNESS = 2e-4  # of the spline, in squared face widths: lets landmark noise go, keeps lips within a tenth of a pixel
+_LEAST_AREA = 0.004  # of the source per area of the crop; below, the warp counts as folding
 _BORDER = 7  # anchors per side of the crop that hold still
 
 
@@ -25,18 +26,18 @@ class BackwardMap:
 
     x: np.ndarray  # (h, w) float32, columns of the source
     y: np.ndarray  # (h, w) float32, rows
-    least_area: float  # smallest ratio of source area to crop area in the mouth; 0 or less: the warp folds
+    folded: float  # how much of the crop's mouth the warp folds, squared face widths
 
     def stilled(self, still: np.ndarray) -> BackwardMap:
         """The same, but that pixels stay where (h, w) `still` is 1."""
         height, width = still.shape
         column, row = np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)[:, None]
         moving = 1 - still
-        return BackwardMap(column + moving * (self.x - column), row + moving * (self.y - row), self.least_area)
+        return BackwardMap(column + moving * (self.x - column), row + moving * (self.y - row), self.folded)
 
     def part(self, rows: slice, columns: slice) -> BackwardMap:
         """Of these pixels of the crop."""
-        return BackwardMap(self.x[rows, columns], self.y[rows, columns], self.least_area)
+        return BackwardMap(self.x[rows, columns], self.y[rows, columns], self.folded)
 
 
 class Warp:
@@ -74,7 +75,7 @@ class Warp:
         height, width = self._size
         x = down @ shifts[..., 0] @ across.T + np.arange(width, dtype=np.float32)
         y = down @ shifts[..., 1] @ across.T + np.arange(height, dtype=np.float32)[:, None]
-        return BackwardMap(x.astype(np.float32), y.astype(np.float32), self._least_area(shifts))
+        return BackwardMap(x.astype(np.float32), y.astype(np.float32), self._folded(shifts))
 
     def _rigid(self, source: np.ndarray) -> np.ndarray:
         """How the border anchors move with a source elsewhere: by the best affine map of the points."""
@@ -82,7 +83,7 @@ class Warp:
         affine, *_ = np.linalg.lstsq(known, source, rcond=None)
         return np.column_stack([self._anchors, np.ones(len(self._anchors))]) @ affine - self._anchors
 
-    def _least_area(self, shifts: np.ndarray) -> float:
+    def _folded(self, shifts: np.ndarray) -> float:
         rows, columns = self._inside
         part = shifts[rows][:, columns]
         y = part[..., 1] + self._rows[rows][:, None]
@@ -90,7 +91,8 @@ class Warp:
         step_y, step_x = np.diff(self._rows[rows]), np.diff(self._columns[columns])
         down = (np.diff(x, axis=0)[:, :-1] / step_y[:, None], np.diff(y, axis=0)[:, :-1] / step_y[:, None])
         across = (np.diff(x, axis=1)[:-1] / step_x[None], np.diff(y, axis=1)[:-1] / step_x[None])
-        return float((across[0] * down[1] - across[1] * down[0]).min())
+        area = across[0] * down[1] - across[1] * down[0]  # of the source, per area of the crop
+        return float((step_y[:, None] * step_x)[area <= _LEAST_AREA].sum()) / self._unit**2
 
 
 def sample(picture: np.ndarray, where: BackwardMap, *, quarter_chroma: bool = False) -> np.ndarray:
