@@ -12,8 +12,8 @@ share: rate control begins blind, and without it the worst frame, always an earl
 (0.5-0.8 dB over the default, same clips). Luma against the decoded source at the source's rate: x264 veryfast 38-51 dB,
 faster 1 dB more at 0.6 of the speed; x265 veryfast 44-48 dB, superfast 1.5 dB less at 1.2 times the speed. So: the
 slower preset up to `_FAST_ABOVE` pixels per second, the faster one above, which keeps 1080p25 near real time on two
-cores, and below `_SLOW_BELOW`, where pictures cost little, a slower one still with B-frames placed with care (0.6 dB at
-the same bits, 22 clips of H.264). x265 places them with care at any size and gives them the quantiser of the others
+cores, and below `_SLOW_BELOW`, where pictures cost little, a slower one still with B-frames placed with care (0.5 dB at
+the same bits, six clips of H.264). x265 places them with care at any size and gives them the quantiser of the others
 (0-1.6 dB, four clips made HEVC): it places them blindly in its fast presets. Where a source's budget is small its noise
 cannot be kept; no more bits than about the source's are spent on it.
 """
