@@ -17,8 +17,9 @@ def folder() -> Path:
 
 
 def clip(prefix: str) -> Path:
-    """The one clip of video/ whose name begins so."""
-    return next(path for path in sorted((folder() / "video").iterdir()) if path.name.startswith(prefix))
+    """The one clip whose name begins so, in video/ or in the folder that comes before it ("hard/nospeech")."""
+    part, _, start = prefix.rpartition("/")
+    return next(path for path in sorted((folder() / (part or "video")).iterdir()) if path.name.startswith(start))
 
 
 def voice(name: str) -> Path:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import tempfile
 import wave
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -59,27 +60,21 @@ def run() -> None:
 def _pair(target: Path, speaker: Path, folder: Path) -> dict[str, object]:
     out = folder / f"dub{target.suffix}"
     result = dub(target, out, DubOptions((VoiceFor(speaker),)), store=talker.store())
-    seen, times = openings(out)
-    real = talker.truth(speaker)
-    inside = (real.seconds >= times[0]) & (real.seconds <= times[-1])
-    at, true = real.seconds[inside], mouth.gap(real.displacements[inside])
-    source = talker.truth(target)
-    moments = talker.closures(talker.voice_of(speaker))
-    moments = moments[(moments > times[0]) & (moments < times[-1])]
-    rate = float(talker.seen(target).video.frame_rate)
+    lips = Lips.of(out, speaker)
+    real, source = talker.truth(speaker), talker.truth(target)
     judged = judge(target, out, store=talker.store())
     actor = next(a for a in judged.actors if a.edited)
-    own = np.interp(at, source.seconds - source.offset_seconds, mouth.gap(source.displacements))
+    own = np.interp(lips.at, source.seconds - source.offset_seconds, mouth.gap(source.displacements))
     return {
         "target": target.name[:24],
         "voice": speaker.name[:20],
-        "frames": len(at),
-        "gap_r": talker.correlation(np.interp(at, times, seen), true),
-        "source_r": talker.correlation(own, true),
-        "lag_frames": round(talker.best_lag(times, seen, at, true) * rate, 1),
-        "closures": len(moments),
-        "shut": closed_at(moments, times, seen, rate),
-        "really_shut": closed_at(moments, real.seconds, mouth.gap(real.displacements) + _rest_gap(speaker), rate),
+        "frames": len(lips.at),
+        "gap_r": lips.gap_r,
+        "source_r": talker.correlation(own, lips.true),
+        "lag_frames": lips.lag_frames,
+        "closures": len(lips.moments),
+        "shut": lips.shut_in(lips.times, lips.gaps),
+        "really_shut": lips.shut_in(real.seconds, mouth.gap(real.displacements) + _rest_gap(speaker)),
         "sharpness": actor.sharpness_ratio,
         "jerk": actor.jerk_ratio,
         "seam": actor.seam,
@@ -90,11 +85,44 @@ def _pair(target: Path, speaker: Path, folder: Path) -> dict[str, object]:
     }
 
 
-def closed_at(moments: np.ndarray, times: np.ndarray, gaps: np.ndarray, rate: float) -> float:
-    """Share of moments within a frame of which some gap is below `CLOSED`."""
-    reach = 1.5 / rate  # the frame that shows the moment, one before and one after
-    shut = [bool((gaps[np.abs(times - moment) <= reach] < CLOSED).any()) for moment in moments]
-    return float(np.mean(shut)) if shut else float("nan")
+@dataclass(frozen=True)
+class Lips:
+    """The tracked lips of a dub beside those of the real speaker of its voice; gaps in face widths."""
+
+    gaps: np.ndarray  # (N,) of the dub
+    times: np.ndarray  # (N,) seconds from its first frame
+    true: np.ndarray  # (M,) of the speaker, from his closed mouth
+    at: np.ndarray  # (M,) seconds in his voice
+    moments: np.ndarray  # (C,) seconds at which a p, b or m is heard
+    rate: float  # frames per second of the dub
+
+    @classmethod
+    def of(cls, out: Path, speaker: Path) -> Lips:
+        gaps, times, rate = _openings(out)
+        real = talker.truth(speaker)
+        inside = (real.seconds >= times[0]) & (real.seconds <= times[-1])
+        moments = talker.closures(talker.voice_of(speaker))
+        moments = moments[(moments > times[0]) & (moments < times[-1])]
+        return cls(gaps, times, mouth.gap(real.displacements[inside]), real.seconds[inside], moments, rate)
+
+    @property
+    def said(self) -> np.ndarray:
+        """(M,) gaps of the dub when the speaker's were seen."""
+        return np.interp(self.at, self.times, self.gaps)
+
+    @property
+    def gap_r(self) -> float:
+        return talker.correlation(self.said, self.true)
+
+    @property
+    def lag_frames(self) -> float:
+        return round(talker.best_lag(self.times, self.gaps, self.at, self.true) * self.rate, 1)
+
+    def shut_in(self, times: np.ndarray, gaps: np.ndarray) -> float:
+        """Share of the moments within a frame of which some gap is below `CLOSED`."""
+        reach = 1.5 / self.rate  # the frame that shows the moment, one before and one after
+        shut = [bool((gaps[np.abs(times - moment) <= reach] < CLOSED).any()) for moment in self.moments]
+        return float(np.mean(shut)) if shut else float("nan")
 
 
 def _rest_gap(path: Path) -> float:
@@ -110,7 +138,7 @@ def _silence(target: Path, folder: Path) -> dict[str, object]:
         file.writeframes(bytes(2 * 16000 * 30))
     out = folder / f"quiet{target.suffix}"
     dub(target, out, DubOptions((VoiceFor(voice),)), store=talker.store())
-    seen, _ = openings(out)
+    seen, *_ = _openings(out)
     return {
         "target": target.name[:24],
         "voice": "digital silence",
@@ -119,15 +147,15 @@ def _silence(target: Path, folder: Path) -> dict[str, object]:
     }
 
 
-def openings(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """(N,) inner gap of the main face where it is usable, and its times from the first frame."""
+def _openings(path: Path) -> tuple[np.ndarray, np.ndarray, float]:
+    """(N,) inner gap of the main face where it is usable, its times from the first frame, and frames per second."""
     spec = probe(path)
     tracking = watch(spec, talker.nets())
     measured = measure(tracking.tracks[0])
     assert spec.video is not None
     seconds = (tracking.pts - tracking.pts[0]) * float(spec.video.time_base)
     good = measured.usable
-    return measured.gap()[good], seconds[measured.indices[good]]
+    return measured.gap()[good], seconds[measured.indices[good]], float(spec.video.frame_rate)
 
 
 if __name__ == "__main__":

@@ -15,8 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import clips, table, talker
-from benchmarks.dub import closed_at, openings
-from lipsmith.engine import mouth
+from benchmarks.dub import Lips
 from lipsmith.engine.dub import dub
 from lipsmith.engine.quality.fidelity import judge
 from lipsmith.engine.rehearsal import DubOptions, VoiceFor
@@ -26,7 +25,7 @@ SPEAKERS = ("vretalk_man_map", "hdtf_katiehill")
 
 
 def run() -> None:
-    shots = [next(p for p in sorted((clips.folder() / "hard").iterdir()) if p.name.startswith(name)) for name in SHOTS]
+    shots = [clips.clip(f"hard/{name}") for name in SHOTS]
     with tempfile.TemporaryDirectory() as folder:
         rows = [
             table.said(_dubbed(shot, clips.clip(speaker), Path(folder) / f"{number}-{speaker}{shot.suffix}"))
@@ -45,24 +44,17 @@ def run() -> None:
 
 def _dubbed(shot: Path, speaker: Path, out: Path) -> dict[str, object]:
     result = dub(shot, out, DubOptions((VoiceFor(speaker),)), store=talker.store())
-    seen, times = openings(out)
-    real = talker.truth(speaker)
-    inside = (real.seconds >= times[0]) & (real.seconds <= times[-1])
-    at, true = real.seconds[inside], mouth.gap(real.displacements[inside])
-    said = np.interp(at, times, seen)
-    moments = talker.closures(talker.voice_of(speaker))
-    moments = moments[(moments > times[0]) & (moments < times[-1])]
-    rate = float(talker.seen(shot).video.frame_rate)
+    lips = Lips.of(out, speaker)
     actor = next(a for a in judge(shot, out, store=talker.store()).actors if a.edited)
     return {
         "shot": shot.name[:24],
         "voice": speaker.name[:20],
-        "frames": len(at),
-        "gap_r": talker.correlation(said, true),
-        "spread": float(np.std(said) / np.std(true)),
-        "lag_frames": round(talker.best_lag(times, seen, at, true) * rate, 1),
-        "closures": len(moments),
-        "shut": closed_at(moments, times, seen, rate),
+        "frames": len(lips.at),
+        "gap_r": lips.gap_r,
+        "spread": float(np.std(lips.said) / np.std(lips.true)),
+        "lag_frames": lips.lag_frames,
+        "closures": len(lips.moments),
+        "shut": lips.shut_in(lips.times, lips.gaps),
         "drawn": result.details["frames_drawn_inside"] / max(result.frames_dubbed, 1),
         "sharpness": actor.sharpness_ratio,
         "jerk": actor.jerk_ratio,

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 import subprocess
 import sys
 import tempfile
@@ -36,7 +35,7 @@ from tests import matrix
 from benchmarks import clips, table, talker
 from benchmarks.speed import loop
 from lipsmith.engine.dub import dub, train
-from lipsmith.engine.media import decode, gops, mux, quantiser, splice
+from lipsmith.engine.media import decode, encode, gops, mux, quantiser, splice
 from lipsmith.engine.media.frame import Frame
 from lipsmith.engine.media.probe import probe, require_video
 from lipsmith.engine.media.soundtrack import Voice
@@ -69,11 +68,11 @@ REACH = 8  # pixels around it that deblocking may touch
 def run() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        whole = [table.said(_whole(_clip(prefix), folder)) for prefix in WHOLE]
+        whole = [table.said(_whole(clips.clip(prefix), folder)) for prefix in WHOLE]
         spliced = [row for row in whole if row["ratio"]]
         ranges = [table.said(row) for row in _ranges(folder)]
         peaks = _peaks(folder)
-        rings = [table.said(_ring(_clip(prefix), folder)) for prefix in RINGS]
+        rings = [table.said(_ring(clips.clip(prefix), folder)) for prefix in RINGS]
     summary = {
         "render / decode + encode, worst (bar 1.5)": max(_f(row, "ratio") for row in spliced),
         "render / decode + encode, mean": table.mean(spliced, "ratio"),
@@ -103,11 +102,6 @@ def _f(row: dict[str, object], key: str) -> float:
     return float(row[key])  # type: ignore[arg-type]
 
 
-def _clip(prefix: str) -> Path:
-    part, _, start = prefix.partition("/")
-    return next(path for path in sorted((clips.folder() / part).iterdir()) if path.name.startswith(start))
-
-
 @dataclass(frozen=True)
 class _Written:
     """One run of the media layer."""
@@ -127,7 +121,7 @@ def _write(spec: MediaSpec, out: Path, stamps: np.ndarray, chosen: Iterable[int]
     frames = matrix.edited(decode.frames(spec, excerpt), wanted)
     report = mux.rewrite(spec, out, frames, [Voice(clips.voice(VOICE))], splice=plan)
     words = [word.split("=", 1) for word in report.settings.split() if "=" in word]
-    options = {key: re.sub(r"zones=[^:]*:?", "", value) for key, value in words}  # those are of runs
+    options = {key: encode.without_zones(value) for key, value in words}  # those are of runs
     return _Written(time.monotonic() - start, report.encoder, options, report.why_all_encoded, report.frames_encoded)
 
 
@@ -221,7 +215,7 @@ def _luma(picture: av.VideoFrame) -> np.ndarray:
 
 
 def _ranges(folder: Path) -> Iterator[dict[str, object]]:
-    short, long = _clip(RANGED), folder / "ten_minutes.mp4"
+    short, long = clips.clip(RANGED), folder / "ten_minutes.mp4"
     seconds = require_video(probe(short)).duration_seconds_from_content
     loop(short, long, round(60 * MINUTES / seconds))
     spec = probe(long)
@@ -273,7 +267,7 @@ def _line(voice: Path, path: Path, seconds: float = 2.0) -> Path:
 
 def _peaks(folder: Path) -> float:
     """Peak memory of a fresh process that writes the shot ten times as long, over that of the shot itself."""
-    short, long = _clip(RANGED), folder / "long.mp4"
+    short, long = clips.clip(RANGED), folder / "long.mp4"
     loop(short, long, 10)
     return _peak(long, folder) / _peak(short, folder)
 

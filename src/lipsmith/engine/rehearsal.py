@@ -27,7 +27,6 @@ from threadpoolctl import threadpool_limits
 from lipsmith.engine import footage as footages
 from lipsmith.engine.actor import calibration, model
 from lipsmith.engine.actor.expression import expression
-from lipsmith.engine.actor.posture import Posture
 from lipsmith.engine.faces.mesh import region_of
 from lipsmith.engine.faces.occluders import OccluderFinder
 from lipsmith.engine.faces.track import Nets, torch_device
@@ -384,8 +383,7 @@ def cast_parts(
     jaw = targets.learn_jaw(actor.library.index.lower)
     painter = Painter(actor.library, actor.full, seen.video)
     schedule = runs(person.measured, seen.seconds, seen.cuts, spans)
-    posture = _posture(actor)
-    return tuple(_part(run, person, wanted, actor, posture, jaw, painter, seen) for run in schedule)
+    return tuple(_part(run, person, wanted, actor, jaw, painter, seen) for run in schedule)
 
 
 def _part(
@@ -393,16 +391,14 @@ def _part(
     person: Person,
     wanted: np.ndarray,
     actor: model.ActorModel,
-    posture: Posture,
     jaw: targets.JawResponse,
     painter: Painter,
     seen: Footage,
 ) -> Part:
     """One unbroken run of frames."""
     measured, index = person.measured, actor.library.index
-    upright = index.points - posture.at(index.rotation)
-    goal = calibration.project(wanted[measured.indices[run.rows]], upright, actor.calibration)
-    goal = goal + posture.at(measured.placement.rotation[run.rows])
+    goal = calibration.project(wanted[measured.indices[run.rows]], actor.upright, actor.calibration)
+    goal = goal + actor.posture.at(measured.placement.rotation[run.rows])
     aimed = targets.aim(measured, run.rows, targets.settled(goal, float(seen.video.frame_rate)), run.weight, jaw)
     own = actor.provenance.footage == seen.spec.path.name
     tone = index.tone_at(aimed.indices % (seen.period or len(seen.pts))) if own else None
@@ -414,13 +410,8 @@ def _part(
 def _expression(person: Person, actor: model.ActorModel, seen: Footage) -> np.ndarray:
     """(N, 51, 3) what his mouth shows beside speech in the frames where he is seen."""
     measured = person.measured
-    upright = measured.points - _posture(actor).at(measured.placement.rotation)
+    upright = measured.points - actor.posture.at(measured.placement.rotation)
     return expression(upright, measured.shot, actor.calibration, float(seen.video.frame_rate))
-
-
-def _posture(actor: model.ActorModel) -> Posture:
-    index = actor.library.index
-    return Posture.learn(index.points, index.rotation, actor.calibration)
 
 
 @contextmanager

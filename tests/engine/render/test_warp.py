@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from lipsmith.engine.render.painter import MOST_FOLDED
 from lipsmith.engine.render.warp import Warp, sample
@@ -55,6 +56,14 @@ def test_a_fold_is_seen() -> None:
     source = goal.copy()
     source[:, 1] = HEIGHT - source[:, 1]  # upside down
     assert Warp(goal, HEIGHT, WIDTH, UNIT, goal).back_to(source, held=True).folded > MOST_FOLDED
+
+
+@pytest.mark.parametrize(("matrix", "folds"), [([1.1, 0.9], False), ([0.1, 0.1], False), ([0.05, 0.05], True)])
+def test_where_nothing_is_left_of_an_area_it_counts_as_folded(matrix: list[float], folds: bool) -> None:
+    goal = points()
+    where = Warp(goal, HEIGHT, WIDTH, UNIT, goal).back_to((goal * np.float32(matrix)).astype(np.float32), held=False)
+    inside = np.clip(np.stack([goal.min(0) - 6, goal.max(0) + 6]), 0, [WIDTH - 1, HEIGHT - 1])
+    assert where.folded == pytest.approx(folds * np.prod(np.ptp(inside, 0)) / UNIT**2, rel=0.01)
 
 
 def test_what_is_still_stays_and_all_else_moves_as_before() -> None:

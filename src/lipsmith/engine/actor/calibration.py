@@ -20,7 +20,7 @@ _GAP_WEIGHT, _WIDTH_WEIGHT = 6.0, 3.0  # opening and width must survive the proj
 _REGULAR = 0.05
 _BEYOND = 0.15  # how far past his own widest the actor may be taken, in parts of his range
 _SHUT_PERCENTILE = 4  # of his gaps: the mouth at rest is shut like this, in the shape of his closed quarter
-_CHUNK = 256  # frames projected at once
+_CHUNK = 256  # frames compared with a library at once
 
 # Who is not seen to speak (`mouth.stillness`) opens as mouths do, as far as is usual.
 _USUAL_GAP, _USUAL_WIDTH = 0.10, (-0.04, 0.02)  # face widths from the mouth at rest
@@ -46,6 +46,14 @@ class Calibration:
     width_range: tuple[float, float]
     manner: np.ndarray  # (K, K) generic coefficients -> his, before the gain; the unit matrix where none was learnt
     manner_gain: float = 0.0  # of correlation with his real mouth, on the third of his speech kept from learning
+
+    def with_gap(self, points: np.ndarray, gap: np.ndarray | float) -> np.ndarray:
+        """(T, 51, 3) mouths opened or closed in his way until their inner gap is this, (T,) face widths."""
+        return points + (gap - mouth.gap(points))[:, None, None] * self.opening
+
+    def with_width(self, points: np.ndarray, width: np.ndarray | float) -> np.ndarray:
+        """(T, 51, 3) mouths widened in his way until their width is this, (T,) face widths."""
+        return points + (width - mouth.width(points))[:, None, None] * self.widening
 
 
 def calibrate(points: np.ndarray, rest: np.ndarray) -> Calibration:
@@ -126,7 +134,7 @@ def project(mouths: np.ndarray, library: np.ndarray, calibration: Calibration) -
 
     Opening and width are kept as wanted within his range; all else is his.
     """
-    own = np.concatenate([_own_shapes(part, library) for part in _parts(mouths)])
+    own = np.concatenate([_own_shapes(part, library) for part in parts(mouths)])
     return _restored(own, mouths, calibration).astype(np.float32)
 
 
@@ -146,10 +154,8 @@ def _own_shapes(mouths: np.ndarray, library: np.ndarray) -> np.ndarray:
 
 def _restored(own: np.ndarray, mouths: np.ndarray, calibration: Calibration) -> np.ndarray:
     """Opening and width given back to projected shapes, softly limited to what the actor was seen to do."""
-    gap = _limited(mouth.gap(mouths), calibration.gap_range)
-    own = own + (gap - mouth.gap(own))[:, None, None] * calibration.opening
-    width = _limited(mouth.width(mouths), calibration.width_range)
-    return own + (width - mouth.width(own))[:, None, None] * calibration.widening
+    opened = calibration.with_gap(own, _limited(mouth.gap(mouths), calibration.gap_range))
+    return calibration.with_width(opened, _limited(mouth.width(mouths), calibration.width_range))
 
 
 def _limited(values: np.ndarray, bounds: tuple[float, float]) -> np.ndarray:
@@ -174,5 +180,6 @@ def _unit(slope: np.ndarray, of: Callable[[np.ndarray], np.ndarray]) -> np.ndarr
     return (slope / change if abs(change) > 1e-6 else slope).astype(np.float32)
 
 
-def _parts(mouths: np.ndarray) -> list[np.ndarray]:
-    return [mouths[start : start + _CHUNK] for start in range(0, len(mouths), _CHUNK)]
+def parts(rows: np.ndarray) -> list[np.ndarray]:
+    """(T, ...) rows, so many at a time as may be compared with a whole library."""
+    return [rows[start : start + _CHUNK] for start in range(0, len(rows), _CHUNK)]

@@ -21,11 +21,10 @@ def expression(points: np.ndarray, shot: np.ndarray, calibration: Calibration, f
 
     Measured from his usual mouth in this footage; the inner gap of a displacement is 0. Never smoothed across a cut.
     """
-    opening = (mouth.gap(points) - mouth.gap(calibration.rest))[:, None, None] * calibration.opening
-    silent = points - opening
+    silent = calibration.with_gap(points, mouth.gap(calibration.rest))
     silent = silent - silent.mean(0)
     slow = np.empty_like(silent)
     for number in np.unique(shot):
         rows = shot == number
         slow[rows] = gaussian_filter1d(silent[rows], _SLOW_SECONDS * frame_rate, axis=0, mode="nearest")
-    return (slow - mouth.gap(slow)[:, None, None] * calibration.opening).astype(np.float32)
+    return calibration.with_gap(slow, 0.0).astype(np.float32)

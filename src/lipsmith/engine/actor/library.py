@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from lipsmith.engine import mouth
-from lipsmith.engine.faces.align import Placement
+from lipsmith.engine.faces.align import Placement, turns
 from lipsmith.engine.faces.measure import Measured
 from lipsmith.engine.faces.occluders import lower_faces
 from lipsmith.engine.faces.shield import Glimpse
@@ -82,7 +82,7 @@ def choose(measured: Measured, limit: int = MAX_FRAMES) -> np.ndarray:
     if len(rows) <= limit:
         return rows
     runs = np.array_split(rows, -(-len(rows) // _RUN))
-    angles = np.stack([measured.placement.yaw_degrees(), measured.placement.pitch_degrees()], 1) / 90
+    angles = turns(measured.placement.rotation) / 90
     traits = np.concatenate([mouth.gaps(measured.points) * 4, mouth.width(measured.points)[:, None] * 4, angles], 1)
     means = np.stack([np.concatenate([traits[run].mean(0), traits[run].std(0)]) for run in runs])
     chosen = [int(np.argmax(means[:, 0]))]

@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields
+from functools import cached_property
 from itertools import islice, repeat
 from pathlib import Path
 from zipfile import BadZipFile, ZipFile
@@ -21,6 +22,7 @@ import numpy as np
 from lipsmith import __version__
 from lipsmith.engine.actor.calibration import Calibration, calibrate, with_manner
 from lipsmith.engine.actor.library import Index, Library, LibraryWriter, choose, new_archive
+from lipsmith.engine.actor.posture import Posture
 from lipsmith.engine.faces.measure import Measured, closed_mouth
 from lipsmith.engine.faces.occluders import OccluderFinder
 from lipsmith.engine.faces.shield import shields
@@ -67,6 +69,16 @@ class ActorModel:
 
     def __exit__(self, *_: object) -> None:
         self.library.close()
+
+    @cached_property
+    def posture(self) -> Posture:
+        """How his mouth wanders as his head turns."""
+        return Posture.learn(self.library.index.points, self.library.index.rotation, self.calibration)
+
+    @cached_property
+    def upright(self) -> np.ndarray:
+        """(S, 51, 3) float32 mouths of his library as they would be on a head that does not turn."""
+        return self.library.index.points - self.posture.at(self.library.index.rotation)
 
     def require_colour_of(self, video: VideoSpec) -> None:
         """Raises BadActorFile where the stored codes mean other colours than the shot's."""

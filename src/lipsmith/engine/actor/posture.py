@@ -11,13 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lipsmith.engine import mouth
-from lipsmith.engine.actor.calibration import Calibration
+from lipsmith.engine.actor.calibration import Calibration, parts
 from lipsmith.engine.faces import align
 
 _ALIKE_DEGREES = 5.0  # deviation of the Gaussian by which turns are alike
 _DOUBT = 5.0  # frames: as many with no wandering at all stand against those of a like turn
-_CHUNK = 256  # turns looked up at once
 
 
 @dataclass(frozen=True)
@@ -30,18 +28,15 @@ class Posture:
     @classmethod
     def learn(cls, points: np.ndarray, rotation: np.ndarray, calibration: Calibration) -> Posture:
         """From his (S, 51, 3) mouths and the (S, 3, 3) rotations of his head."""
-        opened = mouth.gap(points)[:, None, None] * calibration.opening
-        silent = points - opened
-        silent = silent - mouth.width(silent)[:, None, None] * calibration.widening
+        silent = calibration.with_width(calibration.with_gap(points, 0.0), 0.0)
         return cls(align.turns(rotation), silent - silent.mean(0))
 
     def at(self, rotation: np.ndarray) -> np.ndarray:
         """(T, 3, 3) rotations of his head -> (T, 51, 3) how his mouth wanders there, face widths."""
         flat = self.wandering.reshape(len(self.turns), -1)
-        parts = []
-        for start in range(0, len(rotation), _CHUNK):
-            turns = align.turns(rotation[start : start + _CHUNK])
+        found = []
+        for turns in parts(align.turns(rotation)):
             apart = np.square(turns[:, None] - self.turns).sum(-1)
             like = np.exp(-apart / (2 * _ALIKE_DEGREES**2))
-            parts.append(like @ flat / (like.sum(1, keepdims=True) + _DOUBT))
-        return np.concatenate(parts).reshape(-1, *self.wandering.shape[1:])
+            found.append(like @ flat / (like.sum(1, keepdims=True) + _DOUBT))
+        return np.concatenate(found).reshape(-1, *self.wandering.shape[1:])

@@ -44,10 +44,6 @@ class Placement:
         """(N,) turn of the head left or right; 0 is frontal."""
         return turns(self.rotation)[:, 0]
 
-    def pitch_degrees(self) -> np.ndarray:
-        """(N,) nod of the head; 0 is frontal."""
-        return turns(self.rotation)[:, 1]
-
 
 def turns(rotation: np.ndarray) -> np.ndarray:
     """(N, 2) yaw and pitch in degrees of (N, 3, 3) rotations of a `Placement`; 0 is frontal."""

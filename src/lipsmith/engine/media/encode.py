@@ -13,9 +13,9 @@ share: rate control begins blind, and without it the worst frame, always an earl
 faster 1 dB more at 0.6 of the speed; x265 veryfast 44-48 dB, superfast 1.5 dB less at 1.2 times the speed. So: the
 slower preset up to `_FAST_ABOVE` pixels per second, the faster one above, which keeps 1080p25 near real time on two
 cores, and below `_SLOW_BELOW`, where pictures cost little, a slower one still with B-frames placed with care (0.5 dB at
-the same bits, six clips of H.264). x265 places them with care at any size and gives them the quantiser of the others
-(0-1.6 dB, four clips made HEVC): it places them blindly in its fast presets. Where a source's budget is small its noise
-cannot be kept; no more bits than about the source's are spent on it.
+the same bits, six clips of H.264). x265 places them with care at any size, since its fast presets do so blindly, and
+gives them the quantiser of the others (-0.04 to 1.6 dB, four clips made HEVC). Where a source's budget is small its
+noise cannot be kept; no more bits than about the source's are spent on it.
 """
 
 from __future__ import annotations
@@ -255,20 +255,21 @@ class RunEncoders:
     def _options(self, rate_factor: float | None) -> dict[str, str]:
         crf = {} if rate_factor is None else {"crf": f"{rate_factor:.2f}"}
         if self.plan.encoder == "libx264":
-            kept = _without_zones(dict(self.plan.options).get("x264-params", ""))
+            kept = without_zones(dict(self.plan.options).get("x264-params", ""))
             keyint = "" if "keyint=1" in kept.split(":") else ":keyint=infinite"
             own = f"{kept}:sps-id={self.parameter_id}:stitchable=1{keyint}".lstrip(":")
             depth = {"bf": str(3 * bool(self.reorder)), "b-pyramid": "normal" if self.reorder > 1 else "none"}
             return {"x264-params": own, "forced-idr": "1", "a53cc": "0", **depth, **crf}
         if self.plan.encoder == "libx265":
-            kept = _without_zones(dict(self.plan.options).get("x265-params", ""))
+            kept = without_zones(dict(self.plan.options).get("x265-params", ""))
             frames = f"bframes={3 * bool(self.reorder)}:b-pyramid={int(self.reorder > 1)}"
             own = f"{frames}:keyint=-1:open-gop=0:info=0:repeat-headers=0"
             return {"x265-params": f"{kept}:{own}", "forced-idr": "1", "a53cc": "0", **crf}
         return {}
 
 
-def _without_zones(parameters: str) -> str:
+def without_zones(parameters: str) -> str:
+    """Of x264 or x265, without what is said of the first second."""
     return re.sub(r"zones=[^:]*:?", "", parameters)
 
 
@@ -300,15 +301,16 @@ def _nearest_pix_fmt(encoder: str, pix_fmt: str) -> str:
 def _options(encoder: str, same_codec: bool, video: VideoSpec, picture: av.VideoFrame) -> dict[str, str]:
     """What the encoder is told besides bit rate and the facts of the stream."""
     load = video.width * video.height * float(video.frame_rate)
+    small = load < _SLOW_BELOW
     opening = f"zones=0,{round(video.frame_rate)},b={_OPENING}"
     if encoder == "libx264":
         profile = _X264_PROFILES.get(video.profile or "") if same_codec else None
-        kept = ["keyint=1"] if (video.profile or "").endswith("Intra") else []
-        kept += ["b-adapt=2"] if load < _SLOW_BELOW else []
+        intra = ["keyint=1"] if (video.profile or "").endswith("Intra") else []
+        careful = ["b-adapt=2"] if small else []
         return {
-            "preset": "fast" if load < _SLOW_BELOW else "veryfast" if load > _FAST_ABOVE else "faster",
+            "preset": "fast" if small else "veryfast" if load > _FAST_ABOVE else "faster",
             "tune": "psnr",
-            "x264-params": ":".join([opening, *kept, *_steady(), *_hdr_parameters(picture, _X264_HDR)]),
+            "x264-params": ":".join([opening, *intra, *careful, *_steady(), *_hdr_parameters(picture, _X264_HDR)]),
             **({"profile": profile} if profile else {}),
         }
     if encoder == "libx265":
@@ -317,7 +319,7 @@ def _options(encoder: str, same_codec: bool, video: VideoSpec, picture: av.Video
             parameters.append("interlace=tff")
         if same_codec and video.level:
             parameters.append(f"level-idc={video.level / 30:g}")  # HEVC counts levels in thirtieths
-        preset = "fast" if load < _SLOW_BELOW else "superfast" if load > _HUGE_ABOVE else "veryfast"
+        preset = "fast" if small else "superfast" if load > _HUGE_ABOVE else "veryfast"
         return {"preset": preset, "tune": "psnr", "x265-params": ":".join(parameters)}
     if encoder == "libsvtav1":
         told = ":".join(_hdr_parameters_av1(picture))

@@ -123,7 +123,7 @@ class _Trial:
     ) -> None:
         self._samples, self._frames, self._encoded = samples, frames, encoded
         self._coming: Iterator[Frame] = iter(())
-        self._kept: list[Frame] = []  # of what came: all of the samples, or none
+        self._kept: list[Frame] = []  # of what came those of the samples, or none
 
     def ratios(self, rate_factor: float) -> Iterator[float]:
         """Our octets at this rate factor to the source's, after one stretch and after the next."""

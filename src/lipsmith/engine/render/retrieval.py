@@ -66,7 +66,7 @@ def retrieve(wanted: Wanted, index: Index) -> Choice:
     at = int(total.argmin())
     for t in range(len(wanted) - 1, -1, -1):
         rows[t] = near[t, at]
-        unlike = np.square(traits[near[t]] - traits[rows[t]]).sum(1)  # the neighbours in time are like the chosen one
+        unlike = _apart(traits[near[t]], traits[rows[t : t + 1]])[:, 0]  # neighbours in time are like the chosen one
         others[t] = near[t, np.argsort(cost[t] + unlike, kind="stable")]
         at = int(back[t, at])
     return Choice(rows, others)
