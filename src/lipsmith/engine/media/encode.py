@@ -4,18 +4,18 @@ Takes the source's `VideoSpec` and its opened stream, gives an encoder whose str
 profile, level, pixel format, colour tags, aspect, rotation, HDR metadata, rate and time base, and every frame's exact
 time stamp. Knows nothing of containers beyond a muxer's name.
 
-**Quality rule.** The source's bit rate is the budget: one-pass average bit rate at `_BUDGET` times the source's,
-since one-pass control falls short by about a tenth. Measured on 65 H.264 and HEVC clips above 100 kb/s: 0.83 to 1.19
-of the source's rate, median 1.07, four of them more than 15 % off. The first second may take `_OPENING` times its
-share: rate control begins blind, and without it the worst frame, always an early one, was 2-6 dB lower (four clips).
-`tune=psnr` because the picture was judged by one encoder already: what matters now is to reproduce its samples
-(0.5-0.8 dB over the default, same clips). Luma against the decoded source at the source's rate: x264 veryfast 38-51 dB,
-faster 1 dB more at 0.6 of the speed; x265 veryfast 44-48 dB, superfast 1.5 dB less at 1.2 times the speed. So: the
-slower preset up to `_FAST_ABOVE` pixels per second, the faster one above, which keeps 1080p25 near real time on two
-cores, and below `_SLOW_BELOW`, where pictures cost little, a slower one still with B-frames placed with care (0.5 dB at
-the same bits, six clips of H.264). x265 places them with care at any size, since its fast presets do so blindly, and
-gives them the quantiser of the others (-0.04 to 1.6 dB, four clips made HEVC). Where a source's budget is small its
-noise cannot be kept; no more bits than about the source's are spent on it.
+**Quality rule.** The source's octets are the budget. Where its decoder tells how it was quantised (H.264) it serves as
+the first pass of ours, else a rate factor is tried (`recode`). What is not cut into runs has one pass at `_BUDGET`
+times the source's average bit rate, since one-pass control falls short by about a tenth; its first second may take
+`_OPENING` times its share, since rate control begins blind. `tune=psnr` because the picture was judged by one encoder
+already: what matters now is to reproduce its samples (0.5-0.8 dB over the default, four clips).
+
+x264, the source as its first pass, at the source's octets, ten shots, time beside a constant rate factor of the preset
+that it would have had: veryfast -1.1 dB and 0.4, faster -0.1 and 0.8, fast with one reference 0.4 and 0.9, fast 0.5 and
+1.1, medium 0.7 and 1.4, slow 0.9 and 2.1; at 1080p fast with one reference has 0.2-0.6 dB over faster in the same time.
+So: medium up to `_SLOW_BELOW` pixels per second, where pictures cost little, then fast with one reference, and veryfast
+beyond `_HUGE_ABOVE`. x265 places its B-frames with care at any size, since its fast presets do so blindly, and gives
+them the quantiser of the others (-0.04 to 1.6 dB, four clips made HEVC).
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import cast
 
 import av
@@ -38,6 +39,7 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
 from lipsmith.engine.media import clock
+from lipsmith.engine.media.firstpass import MOST_BETWEEN, FirstPass
 from lipsmith.engine.media.frame import Frame
 from lipsmith.engine.media.priority import keeping_priority
 from lipsmith.engine.media.spec import VideoSpec
@@ -45,9 +47,11 @@ from lipsmith.errors import UnsupportedVideo
 
 _BUDGET = 1.1
 _LEAST_BIT_RATE = 16_000  # bits per second: below it x264 sees none
+_SHARE = 1.08  # of the octets of a run whose first pass is known: a little finer than the source
+_AMPLE = 1.2  # times a run's own octets, from which on some may be left over
+_TOLERANCE = 0.3  # of a second's bits, of which a picture may go astray (x264's `ratetol`)
 _OPENING = 2.5
 _SLOW_BELOW = 12e6  # pixels per second; 512x512 at 30 is 8e6
-_FAST_ABOVE = 30e6  # pixels per second; 720p30 is 28e6, 1080p25 52e6
 _HUGE_ABOVE = 110e6  # beyond 1080p50
 _X264_HDR, _X265_HDR = ("mastering-display", "cll"), ("master-display", "max-cll")
 _LOSSLESS = ("ffv1", "utvideo", "huffyuv", "ffvhuff", "magicyuv", "v210", "rawvideo", "qtrle", "png")
@@ -157,7 +161,7 @@ class VideoEncoder:
         context = stream.codec_context
         _state_facts(context, plan, video, source.sample_aspect_ratio, _color_tags(source.codec_context))
         context.time_base = self._encoder_base
-        context.thread_count = threads
+        _share_work(context, threads)
         stream.time_base = video.time_base
         matrix = _display_matrix(picture)
         if matrix is not None:
@@ -230,17 +234,27 @@ class RunEncoders:
         """The parameter sets with start codes."""
         return self.open(1, 1, 20.0).extradata or b""
 
-    def open(self, octets: int, frames: int, rate_factor: float | None = None) -> VideoCodecContext:
-        """An encoder for a run of so many frames that took `octets` in the source."""
+    @property
+    def takes_first_pass(self) -> bool:
+        """Can the encoder be told what another one did?"""
+        return self.plan.encoder == "libx264"
+
+    def open(self, octets: float, frames: int, told: FirstPass | float | None = None) -> VideoCodecContext:
+        """An encoder for a run of so many frames on which `octets` may be spent. `told`: a first pass, or a CRF."""
         context = self._context()
         context.flags |= Flags.global_header
         if self.plan.encoder == "dnxhd":
             context.bit_rate = self.plan.bit_rate
-        elif self.plan.bit_rate and rate_factor is None:
+        elif isinstance(told, FirstPass):
+            context.bit_rate = max(round(_SHARE * octets * 8 / told.seconds), _LEAST_BIT_RATE)
+            if octets > _AMPLE * int(told.octets.sum()):
+                context.qmin = told.finest
+        elif self.plan.bit_rate and told is None:
             context.bit_rate = max(round(octets * 8 * self.rate / frames * _BUDGET), _LEAST_BIT_RATE)
-        context.options = {**dict(self.plan.options), **self._options(rate_factor)}
-        with keeping_priority():
-            context.open()
+        with TemporaryDirectory(prefix="lipsmith-") as folder:  # x264 reads what is in it when it is opened
+            context.options = {**dict(self.plan.options), **self._options(told, Path(folder) / "pass")}
+            with keeping_priority():
+                context.open()
         self.approve(context.extradata or b"")
         return context
 
@@ -249,16 +263,22 @@ class RunEncoders:
         assert isinstance(context, VideoCodecContext)
         _state_facts(context, self.plan, self.video, self.sample_aspect, self.color)
         context.framerate, context.time_base = self.rate, _encoder_time_base(self.plan.encoder, self.video)
-        context.thread_count, context.bit_rate = self.threads, 0
+        context.bit_rate = 0
+        _share_work(context, self.threads)
         return context
 
-    def _options(self, rate_factor: float | None) -> dict[str, str]:
-        crf = {} if rate_factor is None else {"crf": f"{rate_factor:.2f}"}
+    def _options(self, told: FirstPass | float | None, statistics: Path) -> dict[str, str]:
+        crf = {"crf": f"{told:.2f}"} if isinstance(told, float) else {}
         if self.plan.encoder == "libx264":
             kept = without_zones(dict(self.plan.options).get("x264-params", ""))
             keyint = "" if "keyint=1" in kept.split(":") else ":keyint=infinite"
             own = f"{kept}:sps-id={self.parameter_id}:stitchable=1{keyint}".lstrip(":")
-            depth = {"bf": str(3 * bool(self.reorder)), "b-pyramid": "normal" if self.reorder > 1 else "none"}
+            pyramid = "normal" if self.reorder > 1 else "none"
+            depth = {"bf": str(MOST_BETWEEN * bool(self.reorder)), "b-pyramid": pyramid}  # it is in the parameter sets
+            if isinstance(told, FirstPass):
+                told.write(statistics)
+                own += f":pass=2:mbtree=0:ratetol={_TOLERANCE}"
+                depth |= {"stats": str(statistics)}
             return {"x264-params": own, "forced-idr": "1", "a53cc": "0", **depth, **crf}
         if self.plan.encoder == "libx265":
             kept = without_zones(dict(self.plan.options).get("x265-params", ""))
@@ -306,11 +326,11 @@ def _options(encoder: str, same_codec: bool, video: VideoSpec, picture: av.Video
     if encoder == "libx264":
         profile = _X264_PROFILES.get(video.profile or "") if same_codec else None
         intra = ["keyint=1"] if (video.profile or "").endswith("Intra") else []
-        careful = ["b-adapt=2"] if small else []
+        alone = [] if small or load > _HUGE_ABOVE else ["ref=1"]
         return {
-            "preset": "fast" if small else "veryfast" if load > _FAST_ABOVE else "faster",
+            "preset": "medium" if small else "veryfast" if load > _HUGE_ABOVE else "fast",
             "tune": "psnr",
-            "x264-params": ":".join([opening, *intra, *careful, *_steady(), *_hdr_parameters(picture, _X264_HDR)]),
+            "x264-params": ":".join([opening, *intra, *alone, *_steady(), *_hdr_parameters(picture, _X264_HDR)]),
             **({"profile": profile} if profile else {}),
         }
     if encoder == "libx265":
@@ -396,6 +416,13 @@ def _state_facts(
     if video.interlaced:
         context.flags |= Flags.interlaced_dct | Flags.interlaced_me
     context.options = dict(plan.options)
+
+
+def _share_work(context: VideoCodecContext, threads: int) -> None:
+    """x264 makes several pictures at once: in slices of one, PyAV's default, it is slower and up to 0.3 dB worse."""
+    context.thread_count = threads
+    if context.name == "libx264":
+        context.thread_type = "FRAME"
 
 
 def _encoder_time_base(encoder: str, video: VideoSpec) -> Fraction:

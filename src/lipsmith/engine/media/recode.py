@@ -17,16 +17,17 @@ import av
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import PictureType
 
-from lipsmith.engine.media import clock, decode
-from lipsmith.engine.media import quantiser as quantisers
+from lipsmith.engine.media import clock, decode, firstpass, trial
+from lipsmith.engine.media.budget import Budget
 from lipsmith.engine.media.coded import Coded
 from lipsmith.engine.media.encode import RunEncoders
+from lipsmith.engine.media.firstpass import FirstPass
 from lipsmith.engine.media.frame import Frame
 from lipsmith.engine.media.gops import Excerpt
 from lipsmith.engine.media.probe import require_video
-from lipsmith.engine.media.quantiser import Budget, Matching, Samples
 from lipsmith.engine.media.spec import MediaSpec
 from lipsmith.engine.media.splice import Run, SplicePlan
+from lipsmith.engine.media.trial import Matching, Samples
 from lipsmith.errors import BrokenMedia
 
 _KEPT_OCTETS = 128 << 20  # of pictures that are encoded a second time; larger ones are decoded again
@@ -37,7 +38,7 @@ class Recoder:
 
     def __init__(self, source: MediaSpec, splice: SplicePlan, encoders: RunEncoders) -> None:
         self._source, self._splice, self._encoders = source, splice, encoders
-        self._codec = require_video(source).codec
+        self._video = require_video(source)
 
     def packets(self, frames: Iterable[Frame], parts: Iterable[int] | None = None) -> Iterator[Coded]:
         """As many as the runs of these parts (None: all) have frames, in the encoder's order, run by run.
@@ -54,8 +55,9 @@ class Recoder:
         with ThreadPoolExecutor(1, "last-pictures") as pool:
             before: _Ending | None = None
             for run in (run for run in runs if run.frames):
-                factor = self._rate_factor(run, budget, matching)
-                encoding = _Encoding(self._encoders.open(run.octets, len(run.frames), factor), run.keyframes)
+                told = self._told(run, budget, matching)
+                octets = run.octets * 2**budget.doublings
+                encoding = _Encoding(self._encoders.open(octets, len(run.frames), told), run.keyframes)
                 taken = 0
                 for coded in encoding.taken_in(self._of_run(run, frames)):
                     if before is not None:
@@ -85,20 +87,21 @@ class Recoder:
                 f"{run.frames.start} on cannot be decoded; the file is damaged there. Repair it or choose other ranges."
             )
 
-    def _rate_factor(self, run: Run, budget: Budget, matching: Matching) -> float | None:
+    def _told(self, run: Run, budget: Budget, matching: Matching) -> FirstPass | float | None:
+        """What the run's encoder is told of how finely to encode: the source's pictures, else a rate factor."""
+        if self._video.codec == "h264" and self._encoders.takes_first_pass:
+            index, reorder = self._splice.index, self._encoders.reorder
+            if (first := firstpass.of_run(self._source, self._video, index, run, reorder)) is not None:
+                return first
         if not self._encoders.by_rate_factor:
             return None
-        index, quantiser = self._splice.index, None
-        if self._codec == "h264":
-            quantiser = quantisers.read(self._source, index, run)
-        base, coarsest = matching.base(quantiser, budget, partial(self._matching, run, quantiser))
-        return budget.rate_factor(base, at_most=coarsest)
+        return matching.rate_factor(budget, partial(self._matching, run))
 
-    def _matching(self, run: Run, quantiser: float | None, guess: float) -> float:
+    def _matching(self, run: Run) -> float:
         """The rate factor that reproduces the run, by trial."""
-        samples = Samples.of(self._splice.index, run, quantiser)
-        trial = _Trial(samples, partial(self._frames, samples), partial(self._encoded, run.keyframes))
-        return quantisers.matching(trial.ratios, guess)
+        samples = Samples.of(self._splice.index, run)
+        stretches = _Stretches(samples, partial(self._frames, samples), partial(self._encoded, run.keyframes))
+        return trial.matching(stretches.ratios)
 
     def _frames(self, samples: Samples) -> Iterator[Frame]:
         """Those of the samples and between them: seeking there would cost more."""
@@ -112,7 +115,7 @@ class Recoder:
         return [*encoding.taken_in(frames), *encoding.last()]
 
 
-class _Trial:
+class _Stretches:
     """A run's samples at one rate factor after another; their pictures are kept where they are not too large."""
 
     def __init__(

@@ -7,8 +7,8 @@ import pytest
 
 from lipsmith.engine.media.coded import Coded
 from lipsmith.engine.media.gops import PacketIndex
-from lipsmith.engine.media.quantiser import Samples
 from lipsmith.engine.media.splice import Run
+from lipsmith.engine.media.trial import Samples
 
 KEY, LEANT_ON, OTHER = 900, 400, 60  # octets
 FRAMES = 200
@@ -43,10 +43,9 @@ def _run(frames: range, octets: int) -> Run:
 
 @pytest.mark.parametrize("times", [0.5, 1.0, 1.7])
 @pytest.mark.parametrize("group", [1, 3, 4])
-@pytest.mark.parametrize("quantiser", [None, 24.0])
-def test_the_ratio_is_found(times: float, group: int, quantiser: float | None) -> None:
+def test_the_ratio_is_found(times: float, group: int) -> None:
     index = _source(group)
-    samples = Samples.of(index, _run(range(FRAMES), int(index.octets.sum())), quantiser)
+    samples = Samples.of(index, _run(range(FRAMES), int(index.octets.sum())))
     assert len(samples.frames) == 2
     found = samples.ratio([_made(stretch, group, times) for stretch in samples.frames])
     assert found == pytest.approx(times, rel=0.1)
@@ -56,7 +55,7 @@ def test_the_ratio_is_found(times: float, group: int, quantiser: float | None) -
 def test_of_keyframes_alone_the_ratio_is_theirs(times: float) -> None:
     at = np.arange(FRAMES)
     index = PacketIndex(at, at, np.full(FRAMES, KEY), np.ones(FRAMES, bool), at, (), why_not="")
-    samples = Samples.of(index, _run(range(FRAMES), FRAMES * KEY), 24.0)
+    samples = Samples.of(index, _run(range(FRAMES), FRAMES * KEY))
     made = [[Coded(i, 1, True, bytes(round(times * KEY))) for i in stretch] for stretch in samples.frames]
     assert samples.ratio(made) == pytest.approx(times)
 
@@ -64,7 +63,7 @@ def test_of_keyframes_alone_the_ratio_is_theirs(times: float) -> None:
 def test_a_short_run_is_compared_whole() -> None:
     index = _source(3)
     run = _run(range(20), int(index.octets[:20].sum()))
-    samples = Samples.of(index, run, 24.0)
+    samples = Samples.of(index, run)
     assert samples.frames == (run.frames,)
     whole = [Coded(int(at), 1, at == 0, bytes(int(size))) for at, size in zip(index.pts, index.octets, strict=True)]
     shown = [one for one in whole if one.pts in run.frames]
