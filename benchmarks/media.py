@@ -183,10 +183,8 @@ def _whole(path: Path, folder: Path) -> dict[str, object]:
 
 def _own_quantiser(spec: MediaSpec, stamps: np.ndarray) -> float | None:
     """Mean over all blocks of all pictures."""
-    want = decode.Want(options={"export_side_data": "venc_params"})
-    pictures = decode.pictures_of(spec, gops.read(spec), range(len(stamps)), want, 1)
-    known = [value for picture in pictures if (value := quantiser.mean(picture)) is not None]
-    return float(np.mean(known)) if known else None
+    told = quantiser.read(spec, gops.read(spec), range(len(stamps)))
+    return float(np.mean([one.quantiser for one in told])) if told else None
 
 
 def _raw(path: Path) -> Iterator[Frame]:

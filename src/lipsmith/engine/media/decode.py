@@ -6,11 +6,11 @@ packets are passed over; only a file that gives nothing at all is an error.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import av
 import numpy as np
@@ -24,6 +24,8 @@ from lipsmith.engine.media.probe import open_input, require_video, video_stream
 from lipsmith.engine.media.probe import packets as demuxed
 from lipsmith.engine.media.spec import MediaSpec, VideoSpec
 from lipsmith.errors import BrokenMedia, NoAudioStream
+
+T = TypeVar("T")
 
 # H.273 matrix number to swscale's; BT.601 where nothing is said, as in `color`.
 _MATRIX = {
@@ -161,21 +163,35 @@ def pictures_of(
     spec: MediaSpec, index: PacketIndex, stretch: range, want: Want, threads: int
 ) -> Iterator[av.VideoFrame]:
     """The decoder's pictures of one stretch of frame indices."""
+    return read_of(spec, index, stretch, want, threads, lambda picture: picture)
+
+
+def read_of(
+    spec: MediaSpec,
+    index: PacketIndex,
+    stretch: range,
+    want: Want,
+    threads: int,
+    read: Callable[[av.VideoFrame], T | None],
+) -> Iterator[T]:
+    """What `read` takes of the decoder's pictures of one stretch; none of them is held here any longer."""
     video = require_video(spec)
     stamps = index.stamps
     first_pts, last_pts = int(stamps[stretch.start]), int(stamps[stretch.stop - 1])
     opening = max((int(at) for at in index.openings if index.pts[at] <= first_pts), default=0)
+
+    def taken(picture: av.VideoFrame) -> tuple[int | None, T | None]:
+        wanted = picture.pts is not None and first_pts <= picture.pts <= last_pts
+        return picture.pts, read(picture) if wanted else None
+
     with _opened_at(spec, video, index, opening) as (container, stream):
         stream.thread_type, stream.thread_count = "AUTO", threads
         stream.codec_context.skip_frame = want.skip
         stream.codec_context.options = dict(want.options)
-        for picture in _decoded(container, stream):
-            if picture.pts is None or picture.pts < first_pts:
-                continue
-            if picture.pts > last_pts:
-                break
-            yield picture
-            if picture.pts == last_pts:
+        for pts, value in _decoded(container, stream, taken):
+            if value is not None:
+                yield value
+            if pts is not None and pts >= last_pts:
                 break
 
 
@@ -222,12 +238,14 @@ def channel_count(path: Path, stream_index: int | None) -> int:
         return int(_audio_stream(container, stream_index, path).codec_context.layout.nb_channels)
 
 
-def _decoded(container: InputContainer, stream: av.VideoStream | av.AudioStream) -> Iterator[Any]:
-    """All that decodes; a damaged packet is skipped, a damaged container ends the stream."""
+def _decoded(
+    container: InputContainer, stream: av.VideoStream | av.AudioStream, read: Callable[[Any], Any] = lambda one: one
+) -> Iterator[Any]:
+    """Of all that decodes what `read` takes; a damaged packet is skipped, a damaged container ends the stream."""
     packets = demuxed(container, stream)
     while True:
         try:
-            yield from next(packets).decode()
+            yield from [read(one) for one in next(packets).decode()]
         except StopIteration:
             return
         except av.InvalidDataError:

@@ -5,6 +5,7 @@ Takes frame indices, gives a `Quantised` per picture. Knows nothing of encoders.
 
 from __future__ import annotations
 
+import gc
 import struct
 from dataclasses import dataclass
 from typing import cast
@@ -14,12 +15,13 @@ import numpy as np
 from av.sidedata.sidedata import SideDataContainer
 from av.video.frame import PictureType
 
-from lipsmith.engine.media.decode import Want, pictures_of
+from lipsmith.engine.media.decode import Want, read_of
 from lipsmith.engine.media.gops import PacketIndex
 from lipsmith.engine.media.spec import MediaSpec
 
 # Of the decoder's work as little as can be: no picture is wanted.
 _WANT = Want(options={"export_side_data": "venc_params", "skip_loop_filter": "all", "skip_idct": "all"})
+_COLLECTED = 16  # pictures
 
 
 @dataclass(frozen=True)
@@ -28,23 +30,33 @@ class Quantised:
 
     pts: int
     intra: bool
-    quantiser: float  # mean over its blocks by area; deeper samples have 6 more per bit
+    quantiser: float  # mean over its blocks by area, on x264's scale (of 10 bits from 0 to 63)
 
 
 def read(spec: MediaSpec, index: PacketIndex, frames: range) -> list[Quantised]:
     """Of the pictures that decode; empty where the decoder tells nothing.
 
     By one thread, as a precaution: with more the decoder could tell it of a picture that another thread still works on.
+    A picture and what PyAV shows beside it hold each other, so that only the collector frees them. It is called often:
+    their sizes do not call it. One picture, which the decoder holds already, outlives each call, up to the last.
     """
     found = []
-    for picture in pictures_of(spec, index, frames, _WANT, 1):
-        value = mean(picture)
-        if value is not None and picture.pts is not None:
-            found.append(Quantised(picture.pts, picture.pict_type == PictureType.I, value))
+    for number, one in enumerate(read_of(spec, index, frames, _WANT, 1, _quantised)):
+        found.append(one)
+        if number % _COLLECTED == 0:
+            gc.collect(0)
+    gc.collect(1)
     return found
 
 
-def mean(picture: av.VideoFrame) -> float | None:
+def _quantised(picture: av.VideoFrame) -> Quantised | None:
+    value = _mean(picture)
+    if value is None or picture.pts is None:
+        return None
+    return Quantised(picture.pts, picture.pict_type == PictureType.I, value)
+
+
+def _mean(picture: av.VideoFrame) -> float | None:
     """Of a picture's blocks by area, where the decoder was asked to tell them.
 
     AVVideoEncParams (libavutil/video_enc_params.h): a head, then blocks of x, y, w, h and their offset.
