@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from tests.matrix import edited
 from tests.synthetic import Look, movie
 
-from lipsmith.engine.media import decode, gops, mux, quantiser
+from lipsmith.engine.media import decode, gops, mux
+from lipsmith.engine.media import quantiser as quantisers
 from lipsmith.engine.media.firstpass import MOST_BETWEEN, FirstPass, picture_types
 from lipsmith.engine.media.probe import probe, require_video
 from lipsmith.engine.media.splice import SplicePlan
@@ -38,14 +39,23 @@ def test_every_picture_has_something_to_lean_on(pictures: list[tuple[bool, bool,
 def test_one_that_others_lean_on_is_decoded_before_those_shown_before_it(tmp_path: Path) -> None:
     types = "IbBbPPbPI"
     count = len(types)
-    told = FirstPass(types, np.full(count, 20.0), np.full(count, 500), np.ones(count, int), Fraction(1, 25), 160, 96)
-    told.write(tmp_path / "pass")
+    _told(types).write(tmp_path / "pass")
     head, *lines = (tmp_path / "pass").read_text().splitlines()
     assert head == "#options: 160x96 timebase=1/25 b_adapt=0"
     words = [dict(word.split(":", 1) for word in line.rstrip(";").split()) for line in lines]
     assert [int(word["in"]) for word in words] == [0, 4, 2, 1, 3, 5, 7, 6, 8]
     assert [int(word["out"]) for word in words] == list(range(count))
     assert all(sum(int(word[part]) for part in ("tex", "mv", "misc")) == 8 * 500 for word in words)
+
+
+def _told(types: str, quantiser: float = 20.0, bit_depth: int = 8) -> FirstPass:
+    quantisers, octets, ticks = np.full(len(types), quantiser), np.full(len(types), 500), np.ones(len(types), int)
+    return FirstPass(types, quantisers, octets, ticks, Fraction(1, 25), 160, 96, bit_depth)
+
+
+@pytest.mark.parametrize(("quantiser", "bit_depth", "finest"), [(30, 8, 16), (14, 8, 11), (40, 10, 28), (2, 8, 0)])
+def test_bits_are_not_spent_on_what_nobody_sees(quantiser: float, bit_depth: int, finest: int) -> None:
+    assert _told("IP", quantiser, bit_depth).finest == finest
 
 
 UNEVEN = [512 * at + 200 * (at % 3) for at in range(FRAMES)]
@@ -74,6 +84,6 @@ def test_the_octets_are_met(look: Look, tmp_path: Path) -> None:
     ours = probe(out)
     bits = require_video(ours).bit_rate_from_content / require_video(spec).bit_rate_from_content
     assert 0.8 < bits < 1.2
-    theirs, made = (quantiser.read(one, gops.read(one), range(look.frames)) for one in (spec, ours))
+    theirs, made = (quantisers.read(one, gops.read(one), range(look.frames)) for one in (spec, ours))
     assert len(made) == len(theirs) == look.frames
     assert {one.pts for one in theirs if one.intra} == {one.pts for one in made if one.intra}

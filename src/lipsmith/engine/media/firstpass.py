@@ -29,7 +29,8 @@ MOST_BETWEEN = 8  # B-frames in a row; x264 takes 16
 _BLOCK = 16  # pixels along a macroblock's side
 _VECTORS = {True: 0.1, False: 0.3}  # share of a picture's bits, of intra ones and others, as x264's own passes have it
 _REST = 0.1  # share of what no quantiser changes, at most a quarter of a bit per macroblock
-_FINEST, _MUCH_FINER = 16, 3.0  # quantiser below which bits show nothing, unless the source went as far
+_FINEST, _MUCH_FINER = 16, 3.0  # quantiser (of 8 bits) below which bits show nothing, unless the source went as far
+_PER_BIT = 6  # by how much the scale is longer for each bit of depth more
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ class FirstPass:
     time_base: Fraction
     width: int
     height: int
+    bit_depth: int
 
     def __post_init__(self) -> None:
         if not len(self.types) == len(self.quantisers) == len(self.octets) == len(self.ticks):
@@ -55,7 +57,8 @@ class FirstPass:
     @property
     def finest(self) -> int:
         """The quantiser below which nothing is gained, whatever the budget."""
-        return max(round(min(float(self.quantisers.mean()) - _MUCH_FINER, _FINEST)), 0)
+        fine = _FINEST + _PER_BIT * (self.bit_depth - 8)
+        return max(round(min(float(self.quantisers.mean()) - _MUCH_FINER, fine)), 0)
 
     def write(self, path: Path) -> None:
         """x264's statistics, in decoding order."""
@@ -95,7 +98,7 @@ def of_run(spec: MediaSpec, video: VideoSpec, index: PacketIndex, run: Run, reor
     )
     values = np.array([one.quantiser for one in told])
     octets = index.octets[packets].astype(np.int64)
-    return FirstPass(types, values, octets, ticks, video.time_base, video.width, video.height)
+    return FirstPass(types, values, octets, ticks, video.time_base, video.width, video.height, video.bit_depth)
 
 
 def _aligned(stamps: np.ndarray, told: Sequence[Quantised]) -> list[Quantised] | None:
