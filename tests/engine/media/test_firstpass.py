@@ -50,7 +50,7 @@ def test_one_that_others_lean_on_is_decoded_before_those_shown_before_it(tmp_pat
 
 def _told(types: str, quantiser: float = 20.0, bit_depth: int = 8) -> FirstPass:
     quantisers, octets, ticks = np.full(len(types), quantiser), np.full(len(types), 500), np.ones(len(types), int)
-    return FirstPass(types, quantisers, octets, ticks, Fraction(1, 25), 160, 96, bit_depth)
+    return FirstPass(types, quantisers, octets, ticks, Fraction(1, 25), 160, 96, bit_depth, 500.0)
 
 
 @pytest.mark.parametrize(("quantiser", "bit_depth", "finest"), [(30, 8, 16), (14, 8, 11), (40, 10, 28), (2, 8, 0)])

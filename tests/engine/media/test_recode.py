@@ -13,6 +13,8 @@ from tests.synthetic import Look, Track, movie
 
 from lipsmith.engine.media import decode, gops, mux
 from lipsmith.engine.media.coded import Coded, CodedFiles, save
+from lipsmith.engine.media.encode import RunEncoders
+from lipsmith.engine.media.firstpass import FirstPass
 from lipsmith.engine.media.probe import probe
 from lipsmith.engine.media.spec import MediaSpec
 from lipsmith.engine.media.splice import SplicePlan
@@ -86,3 +88,21 @@ def test_a_part_that_was_cut_off_is_noticed(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-3])
     with pytest.raises(BrokenMedia, match="part: an encoded part is cut off"):
         list(CodedFiles((path,)))
+
+
+def test_an_encoder_that_is_told_nothing_has_the_octets_of_its_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is copied leaves octets over; it could not tell from where on more of them show nothing."""
+    spec = probe(vp9(tmp_path / "shot"))
+    plan = mux.plan_splice(spec, tmp_path / "out.webm", gops.read(spec).stamps, np.array([45]))
+    assert isinstance(plan, SplicePlan)
+    opened, really = [], RunEncoders.open
+
+    def watched(encoders: RunEncoders, octets: int, frames: int, told: FirstPass | float | None = None):  # type: ignore[no-untyped-def]
+        opened.append((octets, told))
+        return really(encoders, octets, frames, told)
+
+    monkeypatch.setattr(RunEncoders, "open", watched)
+    mux.rewrite(spec, tmp_path / "out.webm", decode.frames(spec, plan.excerpt), None, splice=plan)
+    assert opened == [(plan.runs[0].octets, None)]

@@ -24,23 +24,21 @@ import io
 import re
 import struct
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import cast
 
 import av
 from av.codec.context import Flags
 from av.container import OutputContainer
-from av.sidedata.sidedata import SideDataContainer
 from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
 from lipsmith.engine.media import clock
 from lipsmith.engine.media.firstpass import MOST_BETWEEN, FirstPass
-from lipsmith.engine.media.frame import Frame
+from lipsmith.engine.media.frame import Frame, side_data
 from lipsmith.engine.media.priority import keeping_priority
 from lipsmith.engine.media.spec import VideoSpec
 from lipsmith.errors import UnsupportedVideo
@@ -161,7 +159,7 @@ class VideoEncoder:
         context = stream.codec_context
         _state_facts(context, plan, video, source.sample_aspect_ratio, _color_tags(source.codec_context))
         context.time_base = self._encoder_base
-        _share_work(context, threads)
+        share_work(context, threads)
         stream.time_base = video.time_base
         matrix = _display_matrix(picture)
         if matrix is not None:
@@ -230,29 +228,32 @@ class RunEncoders:
         """Does the encoder take a CRF?"""
         return self.plan.encoder in _BY_RATE_FACTOR
 
-    def headers(self) -> bytes:
-        """The parameter sets with start codes."""
-        return self.open(1, 1, 20.0).extradata or b""
-
     @property
     def takes_first_pass(self) -> bool:
         """Can the encoder be told what another one did?"""
         return self.plan.encoder == "libx264"
 
-    def open(self, octets: float, frames: int, told: FirstPass | float | None = None) -> VideoCodecContext:
-        """An encoder for a run of so many frames on which `octets` may be spent. `told`: a first pass, or a CRF."""
+    def headers(self) -> bytes:
+        """The parameter sets with start codes."""
+        return self.open(1, 1, 20.0).extradata or b""
+
+    def open(self, octets: int, frames: int, told: FirstPass | float | None = None) -> VideoCodecContext:
+        """An encoder for a run of so many frames that took `octets` in the source. `told`: a first pass, or a CRF."""
         context = self._context()
         context.flags |= Flags.global_header
         if self.plan.encoder == "dnxhd":
             context.bit_rate = self.plan.bit_rate
         elif isinstance(told, FirstPass):
-            context.bit_rate = max(round(_SHARE * octets * 8 / told.seconds), _LEAST_BIT_RATE)
-            if octets > _AMPLE * int(told.octets.sum()):
+            context.bit_rate = max(round(_SHARE * told.allowed * 8 / told.seconds), _LEAST_BIT_RATE)
+            if told.allowed > _AMPLE * int(told.octets.sum()):
                 context.qmin = told.finest
         elif self.plan.bit_rate and told is None:
             context.bit_rate = max(round(octets * 8 * self.rate / frames * _BUDGET), _LEAST_BIT_RATE)
-        with TemporaryDirectory(prefix="lipsmith-") as folder:  # x264 reads what is in it when it is opened
-            context.options = {**dict(self.plan.options), **self._options(told, Path(folder) / "pass")}
+        stored: AbstractContextManager[dict[str, str]] = nullcontext({})
+        if isinstance(told, FirstPass):
+            stored = told.stored()
+        with stored as statistics:
+            context.options = {**dict(self.plan.options), **self._options(told), **statistics}
             with keeping_priority():
                 context.open()
         self.approve(context.extradata or b"")
@@ -264,10 +265,10 @@ class RunEncoders:
         _state_facts(context, self.plan, self.video, self.sample_aspect, self.color)
         context.framerate, context.time_base = self.rate, _encoder_time_base(self.plan.encoder, self.video)
         context.bit_rate = 0
-        _share_work(context, self.threads)
+        share_work(context, self.threads)
         return context
 
-    def _options(self, told: FirstPass | float | None, statistics: Path) -> dict[str, str]:
+    def _options(self, told: FirstPass | float | None) -> dict[str, str]:
         crf = {"crf": f"{told:.2f}"} if isinstance(told, float) else {}
         if self.plan.encoder == "libx264":
             kept = without_zones(dict(self.plan.options).get("x264-params", ""))
@@ -276,9 +277,7 @@ class RunEncoders:
             pyramid = "normal" if self.reorder > 1 else "none"
             depth = {"bf": str(MOST_BETWEEN * bool(self.reorder)), "b-pyramid": pyramid}  # it is in the parameter sets
             if isinstance(told, FirstPass):
-                told.write(statistics)
                 own += f":pass=2:mbtree=0:ratetol={_TOLERANCE}"
-                depth |= {"stats": str(statistics)}
             return {"x264-params": own, "forced-idr": "1", "a53cc": "0", **depth, **crf}
         if self.plan.encoder == "libx265":
             kept = without_zones(dict(self.plan.options).get("x265-params", ""))
@@ -418,7 +417,7 @@ def _state_facts(
     context.options = dict(plan.options)
 
 
-def _share_work(context: VideoCodecContext, threads: int) -> None:
+def share_work(context: VideoCodecContext, threads: int) -> None:
     """x264 makes several pictures at once: in slices of one, PyAV's default, it is slower and up to 0.3 dB worse."""
     context.thread_count = threads
     if context.name == "libx264":
@@ -433,13 +432,8 @@ def _encoder_time_base(encoder: str, video: VideoSpec) -> Fraction:
     return Fraction(1, 1000) if too_fine else video.time_base
 
 
-def _side_data(picture: av.VideoFrame, kind: str) -> bytes | None:
-    items = iter(cast(SideDataContainer, picture.side_data))
-    return next((bytes(item) for item in items if item.type.name == kind), None)
-
-
 def _display_matrix(picture: av.VideoFrame) -> tuple[int, ...] | None:
-    data = _side_data(picture, "DISPLAYMATRIX")
+    data = side_data(picture, "DISPLAYMATRIX")
     return None if data is None else struct.unpack("=9i", data[:36])
 
 
@@ -449,7 +443,7 @@ def _hdr_parameters(picture: av.VideoFrame, names: tuple[str, str]) -> Iterator[
         rx, ry, gx, gy, bx, by, wx, wy = (round(value * 50_000) for value in values[:8])
         darkest, brightest = (round(value * 10_000) for value in values[8:])
         yield f"{names[0]}=G({gx},{gy})B({bx},{by})R({rx},{ry})WP({wx},{wy})L({brightest},{darkest})"
-    if light := _side_data(picture, "CONTENT_LIGHT_LEVEL"):
+    if light := side_data(picture, "CONTENT_LIGHT_LEVEL"):
         yield f"{names[1]}={{}},{{}}".format(*struct.unpack("=2I", light[:8]))
 
 
@@ -458,13 +452,13 @@ def _hdr_parameters_av1(picture: av.VideoFrame) -> Iterator[str]:
     if values := _mastering(picture):
         rx, ry, gx, gy, bx, by, wx, wy, darkest, brightest = (f"{float(value):.6g}" for value in values)
         yield f"mastering-display=G({gx},{gy})B({bx},{by})R({rx},{ry})WP({wx},{wy})L({brightest},{darkest})"
-    if light := _side_data(picture, "CONTENT_LIGHT_LEVEL"):
+    if light := side_data(picture, "CONTENT_LIGHT_LEVEL"):
         yield "content-light={},{}".format(*struct.unpack("=2I", light[:8]))
 
 
 def _mastering(picture: av.VideoFrame) -> list[Fraction]:
     """Red, green, blue and white (x, y), darkest, brightest (AVMasteringDisplayMetadata); empty if not told."""
-    data = _side_data(picture, "MASTERING_DISPLAY_METADATA")
+    data = side_data(picture, "MASTERING_DISPLAY_METADATA")
     if data is None:
         return []
     numbers = struct.unpack("=20i", data[:80])

@@ -13,9 +13,11 @@ may be leant on. Where the run leaves no room for reordering all lean on those b
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
@@ -45,6 +47,7 @@ class FirstPass:
     width: int
     height: int
     bit_depth: int
+    allowed: float  # octets that ours may take
 
     def __post_init__(self) -> None:
         if not len(self.types) == len(self.quantisers) == len(self.octets) == len(self.ticks):
@@ -59,6 +62,14 @@ class FirstPass:
         """The quantiser below which nothing is gained, whatever the budget."""
         fine = _FINEST + _PER_BIT * (self.bit_depth - 8)
         return max(round(min(float(self.quantisers.mean()) - _MUCH_FINER, fine)), 0)
+
+    @contextmanager
+    def stored(self) -> Iterator[dict[str, str]]:
+        """The option that names a file of the statistics, there until x264 is opened: it reads them at once."""
+        with TemporaryDirectory(prefix="lipsmith-") as folder:
+            path = Path(folder) / "pass"
+            self.write(path)
+            yield {"stats": str(path)}
 
     def write(self, path: Path) -> None:
         """x264's statistics, in decoding order."""
@@ -79,8 +90,10 @@ class FirstPass:
         )
 
 
-def of_run(spec: MediaSpec, video: VideoSpec, index: PacketIndex, run: Run, reorder: int) -> FirstPass | None:
-    """Of a run, of which ours may reorder pictures so deep. None where the decoder tells no quantiser."""
+def of_run(
+    spec: MediaSpec, video: VideoSpec, index: PacketIndex, run: Run, *, reorder: int, allowed: float
+) -> FirstPass | None:
+    """Of a run, `reorder`: how deep ours may, `allowed`: octets. None where the decoder tells no quantiser."""
     packets = index.as_shown[run.frames.start : run.frames.stop]
     stamps = index.pts[packets]
     told = _aligned(stamps, quantiser.read(spec, index, run.frames))
@@ -98,7 +111,8 @@ def of_run(spec: MediaSpec, video: VideoSpec, index: PacketIndex, run: Run, reor
     )
     values = np.array([one.quantiser for one in told])
     octets = index.octets[packets].astype(np.int64)
-    return FirstPass(types, values, octets, ticks, video.time_base, video.width, video.height, video.bit_depth)
+    shape = video.width, video.height, video.bit_depth
+    return FirstPass(types, values, octets, ticks, video.time_base, *shape, allowed)
 
 
 def _aligned(stamps: np.ndarray, told: Sequence[Quantised]) -> list[Quantised] | None:

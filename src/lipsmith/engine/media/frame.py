@@ -1,4 +1,4 @@
-"""One decoded picture with its time, and a rectangle in it.
+"""One decoded picture with its time, what its decoder tells beside it, and a rectangle in it.
 
 Produced by `decode`, edited through `color`, consumed by `encode`. Carries the decoder's own planes.
 """
@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import cast
 
 import av
+from av.sidedata.sidedata import SideDataContainer
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,15 @@ class Frame:
     def seconds(self) -> float:
         """Presentation time in seconds on the container's clock."""
         return float(self.pts * self.time_base)
+
+
+def side_data(picture: av.VideoFrame, kind: str) -> bytes | None:
+    """What a picture carries beside its samples (`kind`: AV_FRAME_DATA_...), None where it carries none.
+
+    Picture and what PyAV shows of it then hold each other: only the garbage collector frees them.
+    """
+    items = iter(cast(SideDataContainer, picture.side_data))
+    return next((bytes(item) for item in items if item.type.name == kind), None)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Where a picture stream can be cut: every packet's times, and the groups of pictures (GOPs) they form.
 
-Takes a `MediaSpec`, reads the packets once, gives a `PacketIndex`: what `splice` copies by and `decode` seeks by. 25
+Takes a `MediaSpec`, reads the packets once, gives a `PacketIndex`: what `splice` copies by and `decode` seeks by. 41
 bytes are kept per picture. Knows nothing of writing.
 
 A GOP begins at a packet from which decoding can begin. Pictures that are decoded after it but shown before it (leading
@@ -12,6 +12,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import av
 import numpy as np
@@ -51,12 +52,12 @@ class PacketIndex:
     gops: tuple[Gop, ...]  # empty where the stream cannot be cut
     why_not: str  # a sentence on that, or ""
 
-    @property
+    @cached_property
     def stamps(self) -> np.ndarray:
         """(F,) int64 time stamps of all shown pictures, in the order they are shown."""
         return np.sort(self.pts[self.shown])
 
-    @property
+    @cached_property
     def as_shown(self) -> np.ndarray:
         """(F,) int64 positions of all shown pictures, in the order they are shown."""
         order = np.argsort(self.pts, kind="stable")

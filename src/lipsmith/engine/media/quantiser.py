@@ -8,14 +8,13 @@ from __future__ import annotations
 import gc
 import struct
 from dataclasses import dataclass
-from typing import cast
 
 import av
 import numpy as np
-from av.sidedata.sidedata import SideDataContainer
 from av.video.frame import PictureType
 
 from lipsmith.engine.media.decode import Want, read_of
+from lipsmith.engine.media.frame import side_data
 from lipsmith.engine.media.gops import PacketIndex
 from lipsmith.engine.media.spec import MediaSpec
 
@@ -61,8 +60,7 @@ def _mean(picture: av.VideoFrame) -> float | None:
 
     AVVideoEncParams (libavutil/video_enc_params.h): a head, then blocks of x, y, w, h and their offset.
     """
-    items = iter(cast(SideDataContainer, picture.side_data))
-    data = next((bytes(item) for item in items if item.type.name == "VIDEO_ENC_PARAMS"), None)
+    data = side_data(picture, "VIDEO_ENC_PARAMS")
     if data is None:
         return None
     count, offset, size, _kind, base = struct.unpack_from("=I4xQQii", data)

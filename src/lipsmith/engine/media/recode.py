@@ -56,8 +56,7 @@ class Recoder:
             before: _Ending | None = None
             for run in (run for run in runs if run.frames):
                 told = self._told(run, budget, matching)
-                octets = run.octets * 2**budget.doublings
-                encoding = _Encoding(self._encoders.open(octets, len(run.frames), told), run.keyframes)
+                encoding = _Encoding(self._encoders.open(run.octets, len(run.frames), told), run.keyframes)
                 taken = 0
                 for coded in encoding.taken_in(self._of_run(run, frames)):
                     if before is not None:
@@ -89,9 +88,16 @@ class Recoder:
 
     def _told(self, run: Run, budget: Budget, matching: Matching) -> FirstPass | float | None:
         """What the run's encoder is told of how finely to encode: the source's pictures, else a rate factor."""
-        if self._video.codec == "h264" and self._encoders.takes_first_pass:
-            index, reorder = self._splice.index, self._encoders.reorder
-            if (first := firstpass.of_run(self._source, self._video, index, run, reorder)) is not None:
+        if self._encoders.takes_first_pass:
+            first = firstpass.of_run(
+                self._source,
+                self._video,
+                self._splice.index,
+                run,
+                reorder=self._encoders.reorder,
+                allowed=run.octets * 2**budget.doublings,
+            )
+            if first is not None:
                 return first
         if not self._encoders.by_rate_factor:
             return None

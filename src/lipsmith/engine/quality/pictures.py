@@ -10,14 +10,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import zip_longest
-from typing import Literal, cast
+from typing import Literal
 
 import av
 import numpy as np
-from av.sidedata.sidedata import SideDataContainer
 
 from lipsmith.engine.media import clock, decode
-from lipsmith.engine.media.frame import Frame
+from lipsmith.engine.media.frame import Frame, side_data
 from lipsmith.engine.media.probe import open_input, require_video, video_stream
 from lipsmith.engine.media.probe import packets as demuxed
 from lipsmith.engine.media.spec import MediaSpec
@@ -134,7 +133,7 @@ class _Tally:
 
     def add(self, one: Frame, other: Frame, copied: bool) -> None:
         self.frames += 1
-        self.lost |= {kind for kind in _BESIDE if _beside(one, kind) != _beside(other, kind)}
+        self.lost |= {kind for kind in _BESIDE if side_data(one.picture, kind) != side_data(other.picture, kind)}
         error, largest = _difference(one.picture, other.picture)
         if not largest:
             return
@@ -177,11 +176,6 @@ def _samples(picture: av.VideoFrame, number: int, bits: int) -> np.ndarray:
     elif len(picture.planes) == 2 and number == 1:  # both colours side by side
         columns = 2 * plane.width
     return rows[: plane.height, :columns]
-
-
-def _beside(frame: Frame, kind: str) -> bytes | None:
-    items = iter(cast(SideDataContainer, frame.picture.side_data))
-    return next((bytes(item) for item in items if item.type.name == kind), None)
 
 
 def _psnr(mean_square: float) -> float:
