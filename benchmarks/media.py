@@ -137,7 +137,8 @@ def _plain(
     start = time.monotonic()
     context = av.CodecContext.create(written.encoder, "w")
     context.width, context.height, context.pix_fmt = video.width, video.height, video.pix_fmt
-    context.time_base, context.framerate, context.thread_count = video.time_base, video.frame_rate, 2
+    context.time_base, context.framerate = video.time_base, video.frame_rate
+    encode.share_work(context, 2)
     context.options = {**written.options, **given}
     context.bit_rate = bit_rate
     packets = []
