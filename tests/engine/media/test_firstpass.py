@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.matrix import edited
 from tests.synthetic import Look, movie
 
-from lipsmith.engine.media import decode, gops, mux
+from lipsmith.engine.media import decode, gops, mux, passlog
 from lipsmith.engine.media import quantiser as quantisers
 from lipsmith.engine.media.firstpass import MOST_BETWEEN, FirstPass, picture_types
 from lipsmith.engine.media.probe import probe, require_video
@@ -36,21 +36,23 @@ def test_every_picture_has_something_to_lean_on(pictures: list[tuple[bool, bool,
     assert all(told[2] for told, letter in zip(pictures, types, strict=True) if letter in "Bb")
 
 
-def test_one_that_others_lean_on_is_decoded_before_those_shown_before_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("encoder", ["libx264", "libx265"])
+def test_one_that_others_lean_on_is_decoded_before_those_shown_before_it(encoder: str) -> None:
     types = "IbBbPPbPI"
     count = len(types)
-    _told(types).write(tmp_path / "pass")
-    head, *lines = (tmp_path / "pass").read_text().splitlines()
-    assert head == "#options: 160x96 timebase=1/25 b_adapt=0"
+    with passlog.stored(_told(types), encoder, Fraction(25), 2) as path:
+        head, *lines = path.read_text().splitlines()
+    assert not path.exists()
+    assert "160x96" in head
     words = [dict(word.split(":", 1) for word in line.rstrip(";").split()) for line in lines]
     assert [int(word["in"]) for word in words] == [0, 4, 2, 1, 3, 5, 7, 6, 8]
     assert [int(word["out"]) for word in words] == list(range(count))
     assert all(sum(int(word[part]) for part in ("tex", "mv", "misc")) == 8 * 500 for word in words)
 
 
-def _told(types: str, quantiser: float = 20.0, bit_depth: int = 8) -> FirstPass:
+def _told(types: str, quantiser: float = 20.0, bit_depth: int = 8, codec: str = "h264") -> FirstPass:
     quantisers, octets, ticks = np.full(len(types), quantiser), np.full(len(types), 500), np.ones(len(types), int)
-    return FirstPass(types, quantisers, octets, ticks, Fraction(1, 25), 160, 96, bit_depth, 500.0)
+    return FirstPass(types, quantisers, octets, ticks, Fraction(1, 25), 160, 96, bit_depth, codec, 500.0)
 
 
 @pytest.mark.parametrize(("quantiser", "bit_depth", "finest"), [(30, 8, 16), (14, 8, 11), (40, 10, 28), (2, 8, 0)])
@@ -58,6 +60,12 @@ def test_bits_are_not_spent_on_what_nobody_sees(quantiser: float, bit_depth: int
     assert _told("IP", quantiser, bit_depth).finest == finest
 
 
+def test_the_scale_of_hevc_does_not_grow_with_the_depth() -> None:
+    assert _told("IP", 28, 10, "hevc").finest == 16
+
+
+QUIET = {"x265-params": "log-level=error"}
+SAME_FOR_ALL = "aq-mode=0:cutree=0"
 UNEVEN = [512 * at + 200 * (at % 3) for at in range(FRAMES)]
 LOOKS = {
     "of 8 bits": Look(frames=FRAMES, options={"g": "40"}),
@@ -69,6 +77,19 @@ LOOKS = {
     "open groups": Look(frames=FRAMES, options={"g": "20", "x264-params": "open-gop=1"}),
     "interlaced": Look(frames=FRAMES, options={"x264-params": "tff=1"}),
     "quantised by one": Look(frames=FRAMES, bit_rate=0, options={"qp": "30"}),
+    "HEVC": Look("libx265", frames=FRAMES, options={"x265-params": "log-level=error:keyint=40"}),
+    "HEVC, the same quantiser": Look(
+        "libx265", frames=FRAMES, options={"x265-params": f"log-level=error:{SAME_FOR_ALL}"}
+    ),
+    "HEVC of 10 bits": Look("libx265", frames=FRAMES, options=QUIET, pix_fmt="yuv422p10le"),
+    "HEVC at uneven times": Look("libx265", frames=FRAMES, options=QUIET, pts=UNEVEN),
+    "HEVC without B-frames": Look("libx265", frames=FRAMES, options={"x265-params": "log-level=error:bframes=0"}),
+    "HEVC, all keyframes": Look(
+        "libx265", frames=FRAMES, bit_rate=0, options={"crf": "28", "x265-params": "log-level=error:keyint=1:info=0"}
+    ),
+    "HEVC, open groups": Look(
+        "libx265", frames=FRAMES, options={"x265-params": "log-level=error:keyint=20:open-gop=1"}
+    ),
     "one picture": Look(width=960, height=544, frames=1, bit_rate=8_000_000),
 }
 

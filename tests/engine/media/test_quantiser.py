@@ -24,8 +24,19 @@ def test_the_quantiser_is_the_encoders(pix_fmt: str, tmp_path: Path) -> None:
     assert [number for number, one in enumerate(found, 5) if one.intra] == [20, 40]
 
 
-def test_where_the_decoder_tells_nothing_there_is_none(tmp_path: Path) -> None:
-    spec = probe(movie(tmp_path / "shot.mp4", Look("libx265", options={"x265-params": "log-level=error"}), ()))
+@pytest.mark.parametrize("suffix", [".mp4", ".ts"])
+@pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuv422p10le", "yuv444p"])
+def test_headers_of_hevc_say_the_encoders(pix_fmt: str, suffix: str, tmp_path: Path) -> None:
+    options = {"x265-params": "log-level=error:qp=27:ipratio=1:pbratio=1:keyint=20:min-keyint=20:open-gop=0"}
+    spec = probe(movie(tmp_path / f"shot{suffix}", Look("libx265", options=options, pix_fmt=pix_fmt), ()))
+    found = sorted(quantiser.read(spec, gops.read(spec), range(5, 45)), key=lambda one: one.pts)
+    assert [one.quantiser for one in found] == [27] * 40
+    assert [number for number, one in enumerate(found, 5) if one.intra] == [20, 40]
+    assert not any(one.varies for one in found)
+
+
+def test_of_other_codecs_nothing_is_told(tmp_path: Path) -> None:
+    spec = probe(movie(tmp_path / "shot.avi", Look("mpeg4"), ()))
     assert quantiser.read(spec, gops.read(spec), range(10)) == []
 
 

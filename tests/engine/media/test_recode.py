@@ -99,7 +99,7 @@ def test_an_encoder_that_is_told_nothing_has_the_octets_of_its_run(
     assert isinstance(plan, SplicePlan)
     opened, really = [], RunEncoders.open
 
-    def watched(encoders: RunEncoders, octets: int, frames: int, told: FirstPass | float | None = None):  # type: ignore[no-untyped-def]
+    def watched(encoders: RunEncoders, octets: int, frames: int, told: FirstPass | None = None):  # type: ignore[no-untyped-def]
         opened.append((octets, told))
         return really(encoders, octets, frames, told)
 

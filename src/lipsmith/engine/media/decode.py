@@ -175,16 +175,13 @@ def read_of(
     read: Callable[[av.VideoFrame], T | None],
 ) -> Iterator[T]:
     """What `read` takes of the decoder's pictures of one stretch; none of them is held here any longer."""
-    video = require_video(spec)
-    stamps = index.stamps
-    first_pts, last_pts = int(stamps[stretch.start]), int(stamps[stretch.stop - 1])
-    opening = max((int(at) for at in index.openings if index.pts[at] <= first_pts), default=0)
+    first_pts, last_pts = int(index.stamps[stretch.start]), int(index.stamps[stretch.stop - 1])
 
     def taken(picture: av.VideoFrame) -> tuple[int | None, T | None]:
         wanted = picture.pts is not None and first_pts <= picture.pts <= last_pts
         return picture.pts, read(picture) if wanted else None
 
-    with _opened_at(spec, video, index, opening) as (container, stream):
+    with _opened_before(spec, index, first_pts) as (container, stream):
         stream.thread_type, stream.thread_count = "AUTO", threads
         stream.codec_context.skip_frame = want.skip
         stream.codec_context.options = dict(want.options)
@@ -196,10 +193,30 @@ def read_of(
 
 
 @contextmanager
-def _opened_at(
-    spec: MediaSpec, video: VideoSpec, index: PacketIndex, opening: int
-) -> Iterator[tuple[InputContainer, av.VideoStream]]:
-    """The file, standing at the packet `opening` or before it; from its beginning where seeking fails."""
+def coded_of(
+    spec: MediaSpec, index: PacketIndex, stretch: range
+) -> Iterator[tuple[bytes, Iterator[tuple[int, bytes]]]]:
+    """(the stream's headers, the time stamp and data of each packet up to the last of one stretch, as decoded)."""
+    first_pts = int(index.stamps[stretch.start])
+    waiting = set(index.stamps[stretch.start : stretch.stop].tolist())
+
+    def packets(container: InputContainer, stream: av.VideoStream) -> Iterator[tuple[int, bytes]]:
+        for packet in demuxed(container, stream):
+            if packet.size and packet.pts is not None:
+                yield packet.pts, bytes(packet)
+                waiting.discard(packet.pts)
+            if not waiting:
+                return
+
+    with _opened_before(spec, index, first_pts) as (container, stream):
+        yield stream.codec_context.extradata or b"", packets(container, stream)
+
+
+@contextmanager
+def _opened_before(spec: MediaSpec, index: PacketIndex, pts: int) -> Iterator[tuple[InputContainer, av.VideoStream]]:
+    """The file, standing where decoding of this picture begins, or before; from its beginning where seeking fails."""
+    video = require_video(spec)
+    opening = max((int(at) for at in index.openings if index.pts[at] <= pts), default=0)
     if opening and _lands_before(spec, video, index, opening):
         with open_input(spec.path) as container:
             stream = video_stream(container, video.stream_index)

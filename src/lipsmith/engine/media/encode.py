@@ -4,18 +4,22 @@ Takes the source's `VideoSpec` and its opened stream, gives an encoder whose str
 profile, level, pixel format, colour tags, aspect, rotation, HDR metadata, rate and time base, and every frame's exact
 time stamp. Knows nothing of containers beyond a muxer's name.
 
-**Quality rule.** The source's octets are the budget. Where its decoder tells how it was quantised (H.264) it serves as
-the first pass of ours, else a rate factor is tried (`recode`). What is not cut into runs has one pass at `_BUDGET`
-times the source's average bit rate, since one-pass control falls short by about a tenth; its first second may take
-`_OPENING` times its share, since rate control begins blind. `tune=psnr` because the picture was judged by one encoder
-already: what matters now is to reproduce its samples (0.5-0.8 dB over the default, four clips).
+**Quality rule.** The source's octets are the budget. H.264 and HEVC serve as the first pass of ours (`firstpass`). What
+is not cut into runs, and what has no second pass, has one at `_BUDGET` times the source's average bit rate, since
+one-pass control falls short by about a tenth; its first second may take `_OPENING` times its share, since rate control
+begins blind. `tune=psnr` because the picture was judged by one encoder already: what matters now is to reproduce its
+samples (0.5-0.8 dB over the default, four clips).
 
 x264, the source as its first pass, at the source's octets, ten shots, time beside a constant rate factor of the preset
 that it would have had: veryfast -1.1 dB and 0.4, faster -0.1 and 0.8, fast with one reference 0.4 and 0.9, fast 0.5 and
 1.1, medium 0.7 and 1.4, slow 0.9 and 2.1; at 1080p fast with one reference has 0.2-0.6 dB over faster in the same time.
 So: medium up to `_SLOW_BELOW` pixels per second, where pictures cost little, then fast with one reference, and veryfast
-beyond `_HUGE_ABOVE`. x265 places its B-frames with care at any size, since its fast presets do so blindly, and gives
-them the quantiser of the others (-0.04 to 1.6 dB, four clips made HEVC).
+beyond `_HUGE_ABOVE`.
+
+x265 the same way, beside a constant rate factor of superfast, two shots of 1080p: superfast -0.3 dB and 0.8, veryfast
+0.8 and 1.2, fast 0.9 and 1.6, medium 1.6 and 1.4, slow 1.9 and 3.8. So: medium, and veryfast beyond `_HUGE_ABOVE`. Its
+quantiser follows the source's picture by picture (`qcomp=1`: 0.2 dB, of the worst picture 0.3). In one pass it places
+B-frames with care at any size, since its fast presets do so blindly, and gives them the quantiser of the others.
 """
 
 from __future__ import annotations
@@ -24,7 +28,7 @@ import io
 import re
 import struct
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
@@ -36,7 +40,7 @@ from av.container import OutputContainer
 from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
-from lipsmith.engine.media import clock
+from lipsmith.engine.media import clock, passlog
 from lipsmith.engine.media.firstpass import MOST_BETWEEN, FirstPass
 from lipsmith.engine.media.frame import Frame, side_data
 from lipsmith.engine.media.priority import keeping_priority
@@ -82,7 +86,7 @@ _PRORES_PROFILES = {"Proxy": "0", "LT": "1", "Standard": "2", "HQ": "3", "4444":
 _DNXHD_RATES = (36, 45, 60, 63, 75, 80, 90, 100, 110, 115, 120, 145, 175, 180, 185, 220, 240, 290, 350, 365, 390, 440)
 _MPEG4_LARGEST_DENOMINATOR = 65535
 _PROCESSOR = Path("/proc/cpuinfo")  # of Linux
-_BY_RATE_FACTOR = {"libx264", "libx265"}
+_OF_TWO_PASSES = {"libx264", "libx265"}
 _DEPTH_OF_ITS_OWN = {"prores_ks"}  # a stream tells no depth: 4444 is decoded at 12 bits and encoded from 10
 _REORDERING = {"libx264", "libx265", "libsvtav1"}  # the others are run without B-frames
 _REGULAR_TIME_ONLY = {"mpeg1video", "mpeg2video"}
@@ -224,38 +228,30 @@ class RunEncoders:
         return cls(plan, video, rate, source.sample_aspect_ratio, colors, threads, reorder)
 
     @property
-    def by_rate_factor(self) -> bool:
-        """Does the encoder take a CRF?"""
-        return self.plan.encoder in _BY_RATE_FACTOR
-
-    @property
     def takes_first_pass(self) -> bool:
         """Can the encoder be told what another one did?"""
-        return self.plan.encoder == "libx264"
+        return self.plan.encoder in _OF_TWO_PASSES
 
     def headers(self) -> bytes:
         """The parameter sets with start codes."""
-        return self.open(1, 1, 20.0).extradata or b""
+        return self.open(1, 1).extradata or b""
 
-    def open(self, octets: int, frames: int, told: FirstPass | float | None = None) -> VideoCodecContext:
-        """An encoder for a run of so many frames that took `octets` in the source. `told`: a first pass, or a CRF."""
+    def open(self, octets: int, frames: int, told: FirstPass | None = None) -> VideoCodecContext:
+        """An encoder for a run of so many frames that took `octets` in the source. `told`: what its encoder did."""
         context = self._context()
         context.flags |= Flags.global_header
         if self.plan.encoder == "dnxhd":
             context.bit_rate = self.plan.bit_rate
-        elif isinstance(told, FirstPass):
+        elif told is not None:
             context.bit_rate = max(round(_SHARE * told.allowed * 8 / told.seconds), _LEAST_BIT_RATE)
             if told.allowed > _AMPLE * int(told.octets.sum()):
                 context.qmin = told.finest
-        elif self.plan.bit_rate and told is None:
+        elif self.plan.bit_rate:
             context.bit_rate = max(round(octets * 8 * self.rate / frames * _BUDGET), _LEAST_BIT_RATE)
-        stored: AbstractContextManager[dict[str, str]] = nullcontext({})
-        if isinstance(told, FirstPass):
-            stored = told.stored()
-        with stored as statistics:
-            context.options = {**dict(self.plan.options), **self._options(told), **statistics}
-            with keeping_priority():
-                context.open()
+        storing = nullcontext() if told is None else passlog.stored(told, self.plan.encoder, self.rate, self.reorder)
+        with storing as path, keeping_priority():
+            context.options = {**dict(self.plan.options), **self._options(path)}
+            context.open()
         self.approve(context.extradata or b"")
         return context
 
@@ -268,23 +264,36 @@ class RunEncoders:
         share_work(context, self.threads)
         return context
 
-    def _options(self, told: FirstPass | float | None) -> dict[str, str]:
-        crf = {"crf": f"{told:.2f}"} if isinstance(told, float) else {}
+    @property
+    def _between(self) -> int:
+        """B-frames in a row; it is in the parameter sets."""
+        return MOST_BETWEEN * bool(self.reorder)
+
+    def _options(self, first_pass: Path | None) -> dict[str, str]:
         if self.plan.encoder == "libx264":
             kept = without_zones(dict(self.plan.options).get("x264-params", ""))
             keyint = "" if "keyint=1" in kept.split(":") else ":keyint=infinite"
             own = f"{kept}:sps-id={self.parameter_id}:stitchable=1{keyint}".lstrip(":")
             pyramid = "normal" if self.reorder > 1 else "none"
-            depth = {"bf": str(MOST_BETWEEN * bool(self.reorder)), "b-pyramid": pyramid}  # it is in the parameter sets
-            if isinstance(told, FirstPass):
+            depth = {"bf": str(self._between), "b-pyramid": pyramid}
+            statistics = {}
+            if first_pass is not None:
                 own += f":pass=2:mbtree=0:ratetol={_TOLERANCE}"
-            return {"x264-params": own, "forced-idr": "1", "a53cc": "0", **depth, **crf}
+                statistics = {"stats": str(first_pass)}
+            return {"x264-params": own, "forced-idr": "1", "a53cc": "0", **depth, **statistics}
         if self.plan.encoder == "libx265":
             kept = without_zones(dict(self.plan.options).get("x265-params", ""))
-            frames = f"bframes={3 * bool(self.reorder)}:b-pyramid={int(self.reorder > 1)}"
-            own = f"{frames}:keyint=-1:open-gop=0:info=0:repeat-headers=0"
-            return {"x265-params": f"{kept}:{own}", "forced-idr": "1", "a53cc": "0", **crf}
+            frames = f"bframes={self._between}:b-adapt=0:b-pyramid={int(self.reorder > 1)}:keyint=-1:open-gop=0"
+            own = f"{kept}:{frames}:scenecut=0:weightp=1:cutree=0:qcomp=1:pbratio=1.3:info=0:repeat-headers=0"
+            if first_pass is not None:
+                own += f":pass=2:stats={_escaped(str(first_pass))}"
+            return {"x265-params": own, "forced-idr": "1", "a53cc": "0"}
         return {}
+
+
+def _escaped(value: str) -> str:
+    """As a value among FFmpeg's `key=value:key=value`."""
+    return re.sub(r"([\\:'])", r"\\\1", value)
 
 
 def without_zones(parameters: str) -> str:
@@ -338,7 +347,7 @@ def _options(encoder: str, same_codec: bool, video: VideoSpec, picture: av.Video
             parameters.append("interlace=tff")
         if same_codec and video.level:
             parameters.append(f"level-idc={video.level / 30:g}")  # HEVC counts levels in thirtieths
-        preset = "fast" if small else "superfast" if load > _HUGE_ABOVE else "veryfast"
+        preset = "veryfast" if load > _HUGE_ABOVE else "medium"
         return {"preset": preset, "tune": "psnr", "x265-params": ":".join(parameters)}
     if encoder == "libsvtav1":
         told = ":".join(_hdr_parameters_av1(picture))

@@ -14,13 +14,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from lipsmith.engine.media.bits import Bits, unescaped
 from lipsmith.errors import BrokenMedia
 
 OUR_ID = 15  # the only SPS id of nine bits
 END_OF_SEQUENCE = bytes([36 << 1, 1])  # HEVC
 _START_CODE = re.compile(rb"\x00\x00\x00?\x01")
 _START = b"\x00\x00\x00\x01"
-_ESCAPED = re.compile(rb"\x00\x00\x03")
 _TO_ESCAPE = re.compile(rb"\x00\x00(?=[\x00-\x03])")
 _HEVC_PARAMETERS = (32, 33, 34)  # VPS, SPS, PPS
 _H264_PARAMETERS = (7, 8)  # SPS, PPS
@@ -150,7 +150,7 @@ def renamed(unit: bytes) -> bytes:
     number = kind(unit, "hevc")
     if number > 34:
         return unit
-    head, body = unit[:2], _ESCAPED.sub(b"\0\0", unit[2:])
+    head, body = unit[:2], unescaped(unit[2:])
     if number == 32:
         body = bytes([OUR_ID << 4 | body[0] & 15]) + body[1:]
     elif number == 33:
@@ -179,20 +179,14 @@ def _longer_id(body: bytes, bit: int) -> bytes:
 def _ids(unit: bytes, codec: str) -> set[int]:
     """The id of a parameter set."""
     number = kind(unit, codec)
-    body = _ESCAPED.sub(b"\0\0", unit[1 if codec == "h264" else 2 :])
+    body = unescaped(unit[1 if codec == "h264" else 2 :])
     if codec == "h264":
-        return {_exp_golomb(body, 24 if number == 7 else 0)}
+        return {Bits(body, 24 if number == 7 else 0).ue()}
     if number == 32:
         return {body[0] >> 4}
     if number == 34:
-        return {_exp_golomb(body, 0)}
-    return {_exp_golomb(body, 8 * _SPS_ID_AT)} if not body[0] >> 1 & 7 else set()
-
-
-def _exp_golomb(body: bytes, bit: int) -> int:
-    bits = "".join(f"{octet:08b}" for octet in body[bit // 8 : bit // 8 + 9])[bit % 8 :]
-    zeros = len(bits) - len(bits.lstrip("0"))
-    return int(bits[zeros : 2 * zeros + 1] or "1", 2) - 1
+        return {Bits(body).ue()}
+    return {Bits(body, 8 * _SPS_ID_AT).ue()} if not body[0] >> 1 & 7 else set()
 
 
 def _avcc_units(record: bytes) -> tuple[list[bytes], int, int]:

@@ -1,4 +1,5 @@
-"""How finely the source's pictures were quantised, as FFmpeg's decoder reads it from the bitstream (H.264).
+"""How finely the source's pictures were quantised: as FFmpeg's decoder reads it from the blocks of H.264, and as the
+headers of HEVC pictures say it, of which the decoder tells nothing.
 
 Takes frame indices, gives a `Quantised` per picture. Knows nothing of encoders.
 """
@@ -7,15 +8,19 @@ from __future__ import annotations
 
 import gc
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import av
 import numpy as np
 from av.video.frame import PictureType
 
-from lipsmith.engine.media.decode import Want, read_of
+from lipsmith.engine.media import nal
+from lipsmith.engine.media.decode import Want, coded_of, read_of
 from lipsmith.engine.media.frame import side_data
 from lipsmith.engine.media.gops import PacketIndex
+from lipsmith.engine.media.hevc import Headers
+from lipsmith.engine.media.probe import require_video
 from lipsmith.engine.media.spec import MediaSpec
 
 # Of the decoder's work as little as can be: no picture is wanted.
@@ -29,13 +34,32 @@ class Quantised:
 
     pts: int
     intra: bool
-    quantiser: float  # mean over its blocks by area, on x264's scale (of 10 bits from 0 to 63)
+    quantiser: float  # H.264: mean over its blocks by area, of 10 bits from 0 to 63; HEVC: of its first slice
+    varies: bool = False  # HEVC: may blocks differ from it?
 
 
 def read(spec: MediaSpec, index: PacketIndex, frames: range) -> list[Quantised]:
-    """Of the pictures that decode; empty where the decoder tells nothing.
+    """Of the pictures that can be read; empty for other codecs than H.264 and HEVC."""
+    codec = require_video(spec).codec
+    if codec == "hevc":
+        return list(_by_headers(spec, index, frames))
+    return _by_blocks(spec, index, frames) if codec == "h264" else []
 
-    By one thread, as a precaution: with more the decoder could tell it of a picture that another thread still works on.
+
+def _by_headers(spec: MediaSpec, index: PacketIndex, frames: range) -> Iterator[Quantised]:
+    with coded_of(spec, index, frames) as (extradata, packets):
+        prefix = nal.prefix_length(extradata, "hevc")
+        headers = Headers(nal.parameters(extradata, "hevc"))
+        wanted = set(index.stamps[frames.start : frames.stop].tolist())
+        for pts, data in packets:
+            header = headers.read(nal.split(data, prefix))
+            if header is not None and pts in wanted:
+                yield Quantised(pts, header.intra, header.quantiser, header.varies)
+
+
+def _by_blocks(spec: MediaSpec, index: PacketIndex, frames: range) -> list[Quantised]:
+    """By one thread, as a precaution: with more the decoder could tell it of a picture another thread still works on.
+
     A picture and what PyAV shows beside it hold each other, so that only the collector frees them. It is called often:
     their sizes do not call it. One picture, which the decoder holds already, outlives each call, up to the last.
     """

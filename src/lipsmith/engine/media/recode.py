@@ -10,27 +10,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
-from itertools import chain
 
 import av
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import PictureType
 
-from lipsmith.engine.media import clock, decode, firstpass, trial
+from lipsmith.engine.media import clock, firstpass
 from lipsmith.engine.media.budget import Budget
 from lipsmith.engine.media.coded import Coded
 from lipsmith.engine.media.encode import RunEncoders
 from lipsmith.engine.media.firstpass import FirstPass
 from lipsmith.engine.media.frame import Frame
-from lipsmith.engine.media.gops import Excerpt
 from lipsmith.engine.media.probe import require_video
 from lipsmith.engine.media.spec import MediaSpec
 from lipsmith.engine.media.splice import Run, SplicePlan
-from lipsmith.engine.media.trial import Matching, Samples
 from lipsmith.errors import BrokenMedia
-
-_KEPT_OCTETS = 128 << 20  # of pictures that are encoded a second time; larger ones are decoded again
 
 
 class Recoder:
@@ -51,11 +45,11 @@ class Recoder:
             yield from self._part(self._splice.parts[number], edited)
 
     def _part(self, runs: tuple[Run, ...], frames: Iterator[Frame]) -> Iterator[Coded]:
-        budget, matching = Budget.of(self._splice.index, self._splice.replaced), Matching()
+        budget = Budget.of(self._splice.index, self._splice.replaced)
         with ThreadPoolExecutor(1, "last-pictures") as pool:
             before: _Ending | None = None
             for run in (run for run in runs if run.frames):
-                told = self._told(run, budget, matching)
+                told = self._first_pass(run, budget)
                 encoding = _Encoding(self._encoders.open(run.octets, len(run.frames), told), run.keyframes)
                 taken = 0
                 for coded in encoding.taken_in(self._of_run(run, frames)):
@@ -86,81 +80,13 @@ class Recoder:
                 f"{run.frames.start} on cannot be decoded; the file is damaged there. Repair it or choose other ranges."
             )
 
-    def _told(self, run: Run, budget: Budget, matching: Matching) -> FirstPass | float | None:
-        """What the run's encoder is told of how finely to encode: the source's pictures, else a rate factor."""
-        if self._encoders.takes_first_pass:
-            first = firstpass.of_run(
-                self._source,
-                self._video,
-                self._splice.index,
-                run,
-                reorder=self._encoders.reorder,
-                allowed=run.octets * 2**budget.doublings,
-            )
-            if first is not None:
-                return first
-        if not self._encoders.by_rate_factor:
+    def _first_pass(self, run: Run, budget: Budget) -> FirstPass | None:
+        """What the run's encoder is told of the source's pictures, if it takes it."""
+        if not self._encoders.takes_first_pass:
             return None
-        return matching.rate_factor(budget, partial(self._matching, run))
-
-    def _matching(self, run: Run) -> float:
-        """The rate factor that reproduces the run, by trial."""
-        samples = Samples.of(self._splice.index, run)
-        stretches = _Stretches(samples, partial(self._frames, samples), partial(self._encoded, run.keyframes))
-        return trial.matching(stretches.ratios)
-
-    def _frames(self, samples: Samples) -> Iterator[Frame]:
-        """Those of the samples and between them: seeking there would cost more."""
-        around = range(samples.frames[0].start, samples.frames[-1].stop)
-        return decode.frames(self._source, Excerpt(self._splice.index, (around,)), threads=self._encoders.threads)
-
-    def _encoded(
-        self, keyframes: frozenset[int], frames: Iterable[Frame], count: int, rate_factor: float
-    ) -> list[Coded]:
-        encoding = _Encoding(self._encoders.open(1, count, rate_factor), keyframes)
-        return [*encoding.taken_in(frames), *encoding.last()]
-
-
-class _Stretches:
-    """A run's samples at one rate factor after another; their pictures are kept where they are not too large."""
-
-    def __init__(
-        self,
-        samples: Samples,
-        frames: Callable[[], Iterator[Frame]],
-        encoded: Callable[[Iterable[Frame], int, float], list[Coded]],
-    ) -> None:
-        self._samples, self._frames, self._encoded = samples, frames, encoded
-        self._coming: Iterator[Frame] = iter(())
-        self._kept: list[Frame] = []  # of what came those of the samples, or none
-
-    def ratios(self, rate_factor: float) -> Iterator[float]:
-        """Our octets at this rate factor to the source's, after one stretch and after the next."""
-        if not self._kept:
-            self._coming = self._frames()
-        pictures = chain(tuple(self._kept), self._keeping())
-        made: list[list[Coded]] = []
-        for stretch in self._samples.frames:
-            made.append(self._encoded(_inside(stretch, pictures), len(stretch), rate_factor))
-            yield self._samples.ratio(made)
-
-    def _keeping(self) -> Iterator[Frame]:
-        """What is still to come; the pictures of the samples will be there again."""
-        count = sum(map(len, self._samples.frames))
-        for frame in self._coming:
-            small = count * sum(plane.buffer_size for plane in frame.picture.planes) <= _KEPT_OCTETS
-            if small and any(frame.index in stretch for stretch in self._samples.frames):
-                self._kept.append(frame)
-            yield frame
-
-
-def _inside(stretch: range, frames: Iterator[Frame]) -> Iterator[Frame]:
-    """Takes no more of them than it must."""
-    for frame in frames:
-        if frame.index in stretch:
-            yield frame
-        if frame.index >= stretch.stop - 1:
-            return
+        allowed = run.octets * 2**budget.doublings
+        reorder = self._encoders.reorder
+        return firstpass.of_run(self._source, self._video, self._splice.index, run, reorder=reorder, allowed=allowed)
 
 
 @dataclass(frozen=True)
