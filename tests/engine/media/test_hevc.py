@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from lipsmith.engine.media import nal
 from lipsmith.engine.media.bits import Bits
+from lipsmith.engine.media.coded import packet_of
 from lipsmith.engine.media.hevc import Header, Headers
 
 FRAMES, QUANTISER = 40, 31
@@ -117,7 +118,7 @@ def _intra(extradata: bytes, packets: list[tuple[int, bytes]]) -> set[int]:
     context.extradata = extradata
     pictures = []
     for pts, data in packets:
-        packet = av.Packet(data)
+        packet = packet_of(data)
         packet.pts = pts
         pictures += context.decode(packet)
     pictures += context.decode(None)

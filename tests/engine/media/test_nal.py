@@ -6,6 +6,7 @@ import av
 import pytest
 
 from lipsmith.engine.media import nal
+from lipsmith.engine.media.coded import packet_of
 
 UNITS = [b"\x67\x64\x00\x0a\x99", b"\x68\xee\x01", b"\x65" + bytes(range(1, 200))]
 
@@ -56,6 +57,6 @@ def test_x265s_ids_are_changed_and_the_pictures_stay() -> None:
 def decoded(headers: bytes, packets: list[bytes]) -> list[bytes]:
     context = av.CodecContext.create("hevc", "r")
     assert isinstance(context, av.VideoCodecContext)
-    pictures = [frame for data in packets for frame in context.decode(av.Packet(headers + data))]
+    pictures = [frame for data in packets for frame in context.decode(packet_of(headers + data))]
     pictures += context.decode(None)
     return [picture.to_ndarray().tobytes() for picture in pictures]

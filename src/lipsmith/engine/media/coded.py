@@ -1,4 +1,4 @@
-"""Encoded pictures on their way from the encoder to the muxer, and in a file where those two are apart.
+"""Encoded pictures on their way from the encoder to the muxer or a decoder, and in a file where those are apart.
 
 The file is ours and short-lived: one record per picture, little-endian, a head of `_HEAD` and the encoder's bytes.
 """
@@ -9,6 +9,8 @@ import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+import av
 
 from lipsmith.engine.media.place import appearing_whole, writing
 from lipsmith.errors import BrokenMedia
@@ -24,6 +26,16 @@ class Coded:
     duration: int
     is_keyframe: bool
     data: bytes
+
+
+def packet_of(data: bytes) -> av.Packet:
+    """For FFmpeg, which reads over the end of what it decodes: zeros stand behind it (AV_INPUT_BUFFER_PADDING_SIZE).
+
+    `av.Packet(data)` has none: of the same MPEG-4 packets other pictures came out from run to run.
+    """
+    padded = av.Packet(len(data))
+    padded.update(data)
+    return padded
 
 
 def save(pictures: Iterable[Coded], path: Path) -> None:

@@ -19,7 +19,7 @@ from av.packet import PacketSideData
 from av.video.stream import VideoStream
 
 from lipsmith.engine.media import nal
-from lipsmith.engine.media.coded import Coded
+from lipsmith.engine.media.coded import Coded, packet_of
 from lipsmith.engine.media.encode import RunEncoders, VideoPlan
 from lipsmith.engine.media.probe import open_input, video_stream
 from lipsmith.engine.media.probe import packets as demuxed
@@ -115,7 +115,7 @@ class SplicedVideo:
 
     def _framed(self, coded: Coded, run: Run, number: int, beside: _Beside) -> av.Packet:
         """In the source's framing, where the codec has units, and with what the source says beside the picture."""
-        packet = av.Packet(coded.data)
+        packet = packet_of(coded.data)
         packet.is_keyframe = coded.is_keyframe
         if self._units is not None:
             ends = run.ends_sequence and number == len(run.frames) - 1
@@ -180,6 +180,6 @@ class _Units:
             units = [*self._parameters, *units]
         if ends_sequence:
             units.append(nal.END_OF_SEQUENCE)
-        framed = av.Packet(nal.join(units, self._prefix))
+        framed = packet_of(nal.join(units, self._prefix))
         framed.is_keyframe = packet.is_keyframe
         return framed

@@ -22,6 +22,7 @@ from av.audio.stream import AudioStream
 from av.container import OutputContainer
 from av.packet import PacketSideData
 
+from lipsmith.engine.media.coded import packet_of
 from lipsmith.engine.media.probe import open_input
 from lipsmith.engine.media.probe import packets as demuxed
 from lipsmith.engine.media.soundtrack import Reader, SoundPlan, codec_of, encoder_delay, open_encoder, sound_frame
@@ -212,7 +213,7 @@ class SplicedSound:
         for number in numbers:
             theirs.forget(number - _RUN_UP)
             ours.forget(number - _RUN_UP)
-            replaced, packet = theirs[number], av.Packet(bytes(ours[number]))
+            replaced, packet = theirs[number], packet_of(bytes(ours[number]))
             packet.stream, packet.time_base = self.stream, replaced.time_base
             packet.pts, packet.dts, packet.duration = replaced.pts, replaced.dts, replaced.duration
             packet.is_keyframe = True
@@ -256,7 +257,7 @@ class _Decoder:
         """(channels, samples) float32; silence where the packet is damaged or gives less."""
         sound = np.zeros((self.channels, 0), np.float32)
         with contextlib.suppress(av.FFmpegError, ValueError):  # of a damaged packet that claims to be of another form
-            for frame in self._context.decode(av.Packet(bytes(packet))):
+            for frame in self._context.decode(packet_of(bytes(packet))):
                 frame.pts = None
                 for part in self._resampler.resample(frame):
                     sound = np.concatenate([sound, part.to_ndarray()], axis=1)
