@@ -9,7 +9,7 @@ is not cut into runs, and what has no second pass, has one at `_BUDGET` times th
 one-pass control falls short by about a tenth; its first second may take `_OPENING` times its share, since rate control
 begins blind. FFmpeg's own encoders of the MPEG family forget an error over half a minute by default and stop at a
 quantiser of 2, where fine sources have bits left: here they may err by a second's bits and go down to 1 (17 shots: bits
-0.72-1.11 of the source's, now 1.00-1.14). `tune=psnr` because the picture was judged by one encoder already: what
+0.72-1.11 of the source's, now 1.00-1.08). `tune=psnr` because the picture was judged by one encoder already: what
 matters now is to reproduce its samples (0.5-0.8 dB over the default, four clips).
 
 x264, the source as its first pass, at the source's octets, ten shots, time beside a constant rate factor of the preset
@@ -55,6 +55,7 @@ _SHARE = 1.08  # of the octets of a run whose first pass is known: a little fine
 _AMPLE = 1.2  # times a run's own octets, from which on some may be left over
 _TOLERANCE = 0.3  # of a second's bits, of which a picture may go astray (x264's `ratetol`)
 _OPENING = 2.5
+_ASTRAY = 1 / 6  # of a shot, whose bits FFmpeg's own rate control may be off by, at most a second's
 _SLOW_BELOW = 12e6  # pixels per second; 512x512 at 30 is 8e6
 _HUGE_ABOVE = 110e6  # beyond 1080p50
 _X264_HDR, _X265_HDR = ("mastering-display", "cll"), ("master-display", "max-cll")
@@ -161,6 +162,9 @@ class VideoEncoder:
         # AVI counts frames from 0; a later start is the demuxer's guess and would become an empty frame.
         self._earlier = video.start_pts if output.format.name == "avi" else 0
         self._encoder_base = _encoder_time_base(plan.encoder, video)
+        # FFmpeg's own rate control takes a first picture that comes late for time in which bits were saved.
+        late = plan.encoder in _BY_FFMPEG
+        self._encoder_start = clock.rescale(video.start_pts, video.time_base, self._encoder_base) if late else 0
         self._times: dict[int, tuple[int, int]] = {}  # encoder's pts -> (pts, duration) in the source's time base
         self._last_pts: int | None = None
         self._reorders = plan.encoder in _REORDERING
@@ -188,7 +192,7 @@ class VideoEncoder:
     def _stamped(self, frame: Frame) -> av.VideoFrame:
         picture = frame.picture
         picture.pict_type = 0  # else the encoder would follow the source's pattern of I, P and B
-        pts = clock.rescale(frame.pts, frame.time_base, self._encoder_base)
+        pts = clock.rescale(frame.pts, frame.time_base, self._encoder_base) - self._encoder_start
         if self._last_pts is not None:
             pts = max(pts, self._last_pts + 1)
         self._times[pts] = (clock.rescale(frame.pts, frame.time_base, self._source_base), picture.duration)
@@ -380,7 +384,8 @@ def _other_options(encoder: str, video: VideoSpec) -> dict[str, str]:
         return {"huffman": "optimal"}
     if encoder in _BY_FFMPEG:
         finest = {"qmin": "1", "lmin": "1", "mblmin": "1"}  # FFmpeg's own limit is 2
-        return {"mbd": "rd", "trellis": "1", "bf": "0", **finest, "bt": str(round(video.bit_rate_from_content))}
+        astray = video.bit_rate_from_content * min(video.duration_seconds_from_content * _ASTRAY, 1)
+        return {"mbd": "rd", "trellis": "1", "bf": "0", **finest, "bt": f"{astray:.0f}"}
     return {}
 
 
