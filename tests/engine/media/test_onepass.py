@@ -36,7 +36,7 @@ def test_the_mpeg_family_keeps_to_the_bits(name: str, tmp_path: Path) -> None:
     assert isinstance(plan, Whole)
     mux.rewrite(spec, out, edited(decode.frames(spec), range(0)), None, splice=plan)
     bits = require_video(probe(out)).bit_rate_from_content / require_video(spec).bit_rate_from_content
-    assert 0.85 < bits < 1.15
+    assert 0.85 < bits < 1.2
 
 
 def test_a_packet_decodes_as_it_does_in_its_file(tmp_path: Path) -> None:
