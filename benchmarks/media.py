@@ -11,7 +11,8 @@ the beginning, a line laid there), against 5 s + 2 x decode + encode of the fram
 process that writes a shot, and of one that writes it ten times as long. *Ring*: mean CIE76 difference of spots of skin
 just outside the replaced part of the face, source against whole dub; both files are tracked, so that the same skin is
 compared where the jaw moves. What tracking and stretching leave of single spots is no colour shift: `tint` is the
-difference of the ring's mean colours, frame by frame.
+difference of the ring's mean colours, frame by frame; `step` what the same spots differ by from one frame of the source
+to its next.
 """
 
 from __future__ import annotations
@@ -94,6 +95,9 @@ def run() -> None:
         "peak memory, ten times as long / once (bar 0.85-1.15)": peaks,
         "dE on the ring, spot by spot, worst shot (bar 1)": max(_f(row, "delta_e") for row in rings),
         "dE on the ring, mean colour, worst shot (bar 1)": max(_f(row, "tint") for row in rings),
+        "dE on the ring, spot by spot / of two neighbouring frames of the source, worst shot": max(
+            _f(row, "delta_e") / _f(row, "step") for row in rings
+        ),
     }
     table.report("media", [*whole, *ranges, *rings], summary)
 
@@ -289,19 +293,20 @@ def _ring(path: Path, folder: Path) -> dict[str, object]:
     out = folder / f"ring-{path.name}"  # a name of its own: what was seen of a file is remembered by its name
     dub(path, out, DubOptions((VoiceFor(clips.voice(VOICE)),)), store=talker.store())
     rings = [_rings(file) for file in (path, out)]
-    pairs = zip(decode.frames(probe(path)), decode.frames(probe(out)), strict=True)
-    apart = [
-        _skin(other, rings[1][one.index]) - _skin(one, rings[0][one.index])
-        for one, other in pairs
-        if one.index in rings[0] and one.index in rings[1]
-    ]
+    was, now = (
+        {frame.index: _skin(frame, ring[frame.index]) for frame in decode.frames(probe(file)) if frame.index in ring}
+        for file, ring in zip((path, out), rings, strict=True)
+    )
+    apart = [now[index] - was[index] for index in was if index in now]
     spots = [float(np.linalg.norm(difference, axis=1).mean()) for difference in apart]
+    steps = [float(np.linalg.norm(was[at + 1] - was[at], axis=1).mean()) for at in was if at + 1 in was]
     return {
         "what": f"ring, {path.name[:28]}",
         "frames": len(apart),
         "delta_e": float(np.mean(spots)),
         "worst": max(spots),
         "tint": float(np.mean([np.linalg.norm(difference.mean(0)) for difference in apart])),
+        "step": float(np.mean(steps)),
     }
 
 
