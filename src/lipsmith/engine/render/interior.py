@@ -25,6 +25,7 @@ _MIDDLE = slice(3, 8)  # of those: where a mouth opens first
 # Face widths. Between lips that were filmed shut (up to the first; not from the second on) there is nothing to stretch;
 # what is wanted hardly open (up to the first) shows nothing, from the second on an inside.
 _SHUT, _WANTED_OPEN = (0.006, 0.014), (0.012, 0.026)
+_HOLLOW = 0.7  # of the darkest row's light
 _SOFT = 0.006  # face widths, from the lip's edge inwards
 _LEAST_SOFT = 1.2  # pixels
 
@@ -47,7 +48,12 @@ class Opening:
     @property
     def height(self) -> float:
         """Mean distance of the lips in the middle, face widths."""
-        return float(np.linalg.norm(self.lower - self.upper, axis=1)[_MIDDLE].mean()) / self.unit
+        return float(self.heights[_MIDDLE].mean()) / self.unit
+
+    @property
+    def heights(self) -> np.ndarray:
+        """(11,) pixels from lip to lip."""
+        return np.linalg.norm(self.lower - self.upper, axis=1)
 
     @property
     def width(self) -> float:
@@ -83,6 +89,12 @@ class Interior:
     def tones(self, opening: Opening) -> np.ndarray:
         """(ROWS, COLUMNS, 3) float32 luma, Cb, Cr over the skin's luma."""
         return np.tensordot(features(opening), self.coefficients, 1).clip(-0.5, 1.2)
+
+
+def hollow(tones: np.ndarray) -> np.ndarray:
+    """(ROWS, COLUMNS, 3) the dark between teeth alone: the darkest row, and darker, since tongues are in the mean."""
+    darkest = int(tones[:, COLUMNS // 4 : -COLUMNS // 4, 0].mean(1).argmin())
+    return np.broadcast_to(_HOLLOW * tones[darkest], tones.shape).astype(np.float32)
 
 
 def lacking(wanted: Opening, own: Opening) -> float:

@@ -17,7 +17,8 @@ from lipsmith.engine.media import color
 from lipsmith.engine.media.frame import Box
 from lipsmith.engine.media.spec import VideoSpec
 from lipsmith.engine.render.composite import Mattes, crisped, joined, matched, mattes, needed, without_strangers
-from lipsmith.engine.render.interior import Interior, Opening, between_lips, drawn, lacking
+from lipsmith.engine.render.interior import Interior, Opening, drawn, hollow, lacking
+from lipsmith.engine.render.teeth import Between, with_teeth
 from lipsmith.engine.render.warp import Warp, sample, sample_mask
 
 # Squared face widths. Smaller folds, four cells of the warp's grid at a corner of the mouth, are not seen; other mouths
@@ -79,13 +80,15 @@ class Painter:
         below = sample(plate, moved, quarter_chroma=self._quarter_chroma)
         entry = self._library.entry(library_row)
         where = warp.back_to(entry.lower, held=False)
+        opening, own_opening = Opening.of(goal, unit), self._own_opening(entry, library_row)
+        where, between = with_teeth(where, opening, own_opening, entry.codes)
         face, near = below.copy(), needed(shown.face)
         own_face = sample(entry.codes, where.part(*near), quarter_chroma=self._quarter_chroma)
         face[near] = own_face * np.float32(self._full / self._library_full)
         energy = float(self._library.index.sharpness[library_row])
         face = crisped(face, energy, goal[: len(mouth.LIPS_OUTER)], self._full)
         face = matched(face, below, shown.face, self._full)
-        lack = self._open(face, below, shown, Opening.of(goal, unit), self._own_opening(entry, library_row))
+        lack = self._open(face, below, shown, opening, own_opening, between)
         matte = without_strangers(shown.face, shown.core, face, below, self._full)
         if entry.strange is not None:
             matte *= 1 - sample_mask(entry.strange, where)
@@ -96,16 +99,22 @@ class Painter:
     def _own_opening(self, entry: Entry, library_row: int) -> Opening:
         return Opening.of(entry.lower, float(self._library.index.scale[library_row]))
 
-    def _open(self, face: np.ndarray, below: np.ndarray, shown: Mattes, wanted: Opening, own: Opening) -> float:
-        """Draw in `face` what the library's mouth does not show between its lips; gives how far that is."""
+    def _open(
+        self, face: np.ndarray, below: np.ndarray, shown: Mattes, wanted: Opening, own: Opening, between: Between
+    ) -> float:
+        """Draw in `face` what the library's mouth does not show between its lips; gives how far all of it is drawn."""
         lack = lacking(wanted, own)
-        if lack == 0:
+        share = between.matte * np.maximum(lack, between.spread)
+        if not share.any():
             return lack
         skin = below[shown.skin]
-        part, places, matte = between_lips(wanted, *shown.face.shape)
         light = float(self._tones.of_codes(skin)[:, 0].mean()) if len(skin) else 0.5
-        inside = self._tones.to_codes(light * drawn(Interior.load().tones(wanted), places))
-        face[part] = joined(face[part], inside, lack * matte)
+        tones = Interior.load().tones(wanted)
+        inside = drawn(tones, between.places)
+        if lack < 1:  # the filmed inside came apart where it is darkest
+            dark = between.spread[..., None] * np.float32(1 - lack)
+            inside += dark * (drawn(hollow(tones), between.places) - inside)
+        face[between.part] = joined(face[between.part], self._tones.to_codes(light * inside), share)
         return lack
 
 
