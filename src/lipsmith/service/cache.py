@@ -56,7 +56,8 @@ class Cache:
         part = path.with_name(f"{path.name}.{os.urandom(6).hex()}.part")
         try:
             while (held := _held(part, "wb")) is None:
-                part.parent.mkdir(parents=True, exist_ok=True)
+                with contextlib.suppress(FileExistsError):  # it was there, and was removed before it was looked at
+                    part.parent.mkdir(parents=True, exist_ok=True)
             with held:
                 fetch(held)
                 held.flush()

@@ -23,6 +23,8 @@ _FIRST_DARK = 0.3  # of the way down: the shadow of the upper lip lies above
 _CONTRAST = 0.2  # of the inside's range of luma, by which a row is much lighter than the darkest
 _SPREAD = 1.6  # of what opens or closes, the stretch over which it does: below 1.5 the map would turn back
 _LEAST_SPREAD = 0.4  # of the filmed height
+_SOFT = 0.008  # face widths
+_OPEN = 0.03  # face widths between the lips: half of it and less shows no dark, one and a half all of it
 _DRAWN_OUT = 0.3, 0.6  # of the filmed inside per shown: what is drawn out so far (first) or farther was not filmed
 
 
@@ -51,7 +53,13 @@ def with_teeth(where: BackwardMap, wanted: Opening, own: Opening, codes: np.ndar
         upper, lower = _along(own.upper[:, axis], at), _along(own.lower[:, axis], at)
         plane[part] += inner * matte * (upper + depth * (lower - upper) - plane[part])
     spread = smooth_step((_DRAWN_OUT[1] - slope) / (_DRAWN_OUT[1] - _DRAWN_OUT[0]))
-    return BackwardMap(x, y, where.folded), Between(part, places, matte, inner * spread)
+    return BackwardMap(x, y, where.folded), Between(part, places, matte, _softened(inner * spread, wanted))
+
+
+def _softened(spread: np.ndarray, wanted: Opening) -> np.ndarray:
+    """Dark between teeth has no sharp edge, and lips that hardly part show none."""
+    opened = wanted.height / _OPEN
+    return smooth_step(opened - 0.5) * cv2.GaussianBlur(np.asarray(spread, np.float32), (0, 0), _SOFT * wanted.unit)
 
 
 def _along(values: np.ndarray, at: np.ndarray) -> np.ndarray:
