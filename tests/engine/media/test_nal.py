@@ -54,6 +54,13 @@ def test_x265s_ids_are_changed_and_the_pictures_stay() -> None:
     assert len(plain) == len(frames) and ours == plain
 
 
+@pytest.mark.parametrize(
+    ("codec", "cut", "free"), [("h264", b"\x68", 1), ("h264", b"\x67\x64", 1), ("hevc", b"\x44\x01", 15)]
+)
+def test_a_parameter_set_that_ends_before_its_id_takes_none(codec: str, cut: bytes, free: int) -> None:
+    assert nal.free_id(nal.join([cut], 0), codec) == free
+
+
 def decoded(headers: bytes, packets: list[bytes]) -> list[bytes]:
     context = av.CodecContext.create("hevc", "r")
     assert isinstance(context, av.VideoCodecContext)

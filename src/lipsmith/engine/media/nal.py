@@ -11,6 +11,7 @@ so that all that follows moves by exactly one byte, and slice data, which begins
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Sequence
 
@@ -131,7 +132,10 @@ def parameters(extradata: bytes, codec: str) -> list[bytes]:
 
 def free_id(extradata: bytes, codec: str) -> int | None:
     """An id for our own parameter sets that the source does not use, or None where there is none."""
-    used = {number for unit in parameters(extradata, codec) for number in _ids(unit, codec)}
+    used: set[int] = set()
+    for unit in parameters(extradata, codec):
+        with contextlib.suppress(IndexError):  # one that ends before its id takes none
+            used |= _ids(unit, codec)
     if codec == "hevc":
         return None if OUR_ID in used else OUR_ID
     return next((number for number in range(1, 32) if number not in used), None)
