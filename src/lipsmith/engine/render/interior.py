@@ -63,7 +63,7 @@ class Opening:
     def places(self) -> np.ndarray:
         """(ROWS, COLUMNS, 2) float32 pixels: the middles of the cells between the lips."""
         across = (np.arange(COLUMNS) + 0.5) / COLUMNS * (_ACROSS - 1)
-        upper, lower = (_along(lip, across) for lip in (self.upper, self.lower))
+        upper, lower = (np.stack([along(axis, across) for axis in lip.T], -1) for lip in (self.upper, self.lower))
         down = ((np.arange(ROWS, dtype=np.float32) + 0.5) / ROWS)[:, None, None]
         return (upper + down * (lower - upper)).astype(np.float32)
 
@@ -89,6 +89,11 @@ class Interior:
     def tones(self, opening: Opening) -> np.ndarray:
         """(ROWS, COLUMNS, 3) float32 luma, Cb, Cr over the skin's luma."""
         return np.tensordot(features(opening), self.coefficients, 1).clip(-0.5, 1.2)
+
+
+def along(values: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """What (n,) `values` at a lip's points are between them, at positions (of any shape) counted in the points."""
+    return np.interp(at, np.arange(len(values)), values)
 
 
 def hollow(tones: np.ndarray) -> np.ndarray:
@@ -128,12 +133,6 @@ def between_lips(opening: Opening, height: int, width: int) -> tuple[tuple[slice
 def drawn(tones: np.ndarray, places: np.ndarray) -> np.ndarray:
     """(h, w, 3) float32 `tones` at (h, w, 2) places in cells."""
     return cv2.remap(tones, places[..., 0], places[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-
-
-def _along(lip: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """(n, 2) points of a lip at (n,) positions counted in its own points."""
-    own = np.arange(len(lip))
-    return np.stack([np.interp(at, own, lip[:, 0]), np.interp(at, own, lip[:, 1])], -1)
 
 
 def _height_at(at: np.ndarray, along: np.ndarray, down: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from lipsmith.engine.render.composite import smooth_step
-from lipsmith.engine.render.interior import COLUMNS, ROWS, Opening, between_lips
+from lipsmith.engine.render.interior import COLUMNS, ROWS, Opening, along, between_lips
 from lipsmith.engine.render.warp import BackwardMap
 
 _MIDDLE = slice(COLUMNS // 4, COLUMNS - COLUMNS // 4)  # columns in which the dark between the teeth is looked for
@@ -44,13 +44,13 @@ def with_teeth(where: BackwardMap, wanted: Opening, own: Opening, codes: np.ndar
     across = np.clip((places[..., 0] + 0.5) / COLUMNS, 0, 1)
     down = np.clip((places[..., 1] + 0.5) / ROWS, 0, 1)
     at = across * (len(wanted.heights) - 1)
-    ours, theirs = (_along(one.heights / one.unit, at) for one in (wanted, own))
+    ours, theirs = (along(one.heights / one.unit, at) for one in (wanted, own))
     depth, slope = _depth(down * ours, ours, theirs, _dark(codes, own))
     depth = depth / np.maximum(theirs, 1e-6)
     x, y = where.x.copy(), where.y.copy()
     inner = smooth_step((np.minimum(across, 1 - across) - _CORNER[0]) / (_CORNER[1] - _CORNER[0]))
     for plane, axis in ((x, 0), (y, 1)):
-        upper, lower = _along(own.upper[:, axis], at), _along(own.lower[:, axis], at)
+        upper, lower = along(own.upper[:, axis], at), along(own.lower[:, axis], at)
         plane[part] += inner * matte * (upper + depth * (lower - upper) - plane[part])
     spread = smooth_step((_DRAWN_OUT[1] - slope) / (_DRAWN_OUT[1] - _DRAWN_OUT[0]))
     return BackwardMap(x, y, where.folded), Between(part, places, matte, _softened(inner * spread, wanted))
@@ -60,11 +60,6 @@ def _softened(spread: np.ndarray, wanted: Opening) -> np.ndarray:
     """Dark between teeth has no sharp edge, and lips that hardly part show none."""
     opened = wanted.height / _OPEN
     return smooth_step(opened - 0.5) * cv2.GaussianBlur(np.asarray(spread, np.float32), (0, 0), _SOFT * wanted.unit)
-
-
-def _along(values: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """(n,) values of a lip's points at positions counted in them."""
-    return np.interp(at, np.arange(len(values)), values)
 
 
 def _depth(depth: np.ndarray, ours: np.ndarray, theirs: np.ndarray, dark: float) -> tuple[np.ndarray, np.ndarray]:
