@@ -6,6 +6,7 @@ from itertools import product
 
 import numpy as np
 
+from lipsmith.engine import mouth
 from lipsmith.engine.actor.library import Index
 from lipsmith.engine.render import retrieval
 from lipsmith.engine.render.retrieval import Wanted, retrieve
@@ -69,3 +70,25 @@ def test_another_mouth_in_its_place_is_like_it() -> None:
     assert choice.rows[0] == 10
     assert list(choice.alternatives[0]).index(30) < list(choice.alternatives[0]).index(20)
     assert sorted(choice.alternatives[0]) == sorted(set(choice.alternatives[0]))
+
+
+def turned(degrees: float) -> np.ndarray:
+    """(3, 3) rotation of a head that looks that far to one side."""
+    c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    return np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]], np.float32)
+
+
+def test_what_a_turned_head_hides_is_not_shown() -> None:
+    opened = np.zeros((51, 3), np.float32)
+    for upper, lower in mouth.GAP_PAIRS:
+        opened[upper, 1], opened[lower, 1] = -0.03, 0.03
+    index = an_index(2)
+    index.points[:] = opened, 0.4 * opened  # the first one is what is wanted, the second opens less
+
+    def chosen(head: float, likeness: float, other: float) -> int:
+        index.rotation[:] = turned(likeness), turned(other)
+        return int(retrieve(Wanted(opened[None], turned(head)[None], np.array([200.0])), index).rows[0])
+
+    assert chosen(2, 15, 0) == 0  # thirteen degrees are little before the camera
+    for side in (1, -1):
+        assert chosen(27 * side, 40 * side, 29 * side) == 1  # and hide the far corner of a mouth near its rim

@@ -18,6 +18,9 @@ CANDIDATES = 48  # per frame
 _CHUNK = 256  # frames compared with the library at once
 _GAP, _WIDTH, _SHAPE = 17.0, 9.0, 1.0  # per face width, squared below
 _POSE, _SIZE = 1.6, 0.5  # per radian-like unit of the rotation matrix; per doubling of the face
+_SEEN = 0.5  # per e-fold of how much of the left or right of a mouth faces the camera
+_BESIDE = np.array([[-1, 0, -1], [1, 0, -1]]) / np.sqrt(2)  # where the skin at the corners of the mouth faces, own frame
+_LEAST_SEEN = 0.05  # cosine; less is behind the rim
 _BLUR = 0.35  # for a frame of no detail, against the library's median
 _TONE = 2.0  # per unit of mean code
 _JUMP, _JUMP_POSE = 0.35, 0.5
@@ -94,12 +97,21 @@ def _unary(wanted: Wanted, index: Index) -> np.ndarray:
     cost += _SHAPE * _apart(*flat)
     turn = wanted.rotation.reshape(-1, 9), index.rotation.reshape(-1, 9)
     cost += _POSE * _apart(*turn)
+    cost += _SEEN * _apart(_seen(wanted.rotation), _seen(index.rotation))
     cost += _SIZE * _apart(np.log2(wanted.scale)[:, None], np.log2(index.scale)[:, None]) ** 2
     dull = np.clip(1 - index.sharpness / (np.median(index.sharpness) + 1e-12), 0, 1)
     cost += _BLUR * dull**2
     if wanted.tone is not None:
         cost += _TONE * _apart(wanted.tone, index.tone)
     return cost
+
+
+def _seen(rotation: np.ndarray) -> np.ndarray:
+    """(N, 2) log of how much both sides of a mouth face the camera, of (N, 3, 3) rotations of a head.
+
+    What a turned head hides no warp can show. Between frontal heads it says nothing; near the rim a few degrees are much.
+    """
+    return np.log(np.maximum(-(_BESIDE @ rotation)[..., 2], _LEAST_SEEN))
 
 
 def _join_traits(index: Index) -> np.ndarray:
