@@ -26,6 +26,9 @@ _MIDDLE = slice(3, 8)  # of those: where a mouth opens first
 # what is wanted hardly open (up to the first) shows nothing, from the second on an inside.
 _SHUT, _WANTED_OPEN = (0.006, 0.014), (0.012, 0.026)
 _HOLLOW = 0.7  # of the darkest row's light
+_LEAST_FILMED = 20  # pixels between the lips; of fewer nothing can be told
+_DARK_SHARE = 10  # a tenth of them is what is dark there
+_DARKER = 0.1  # of the skin's luma: by so much or more darker than the likely dark, the filmed one is shown alone
 _SOFT = 0.006  # face widths, from the lip's edge inwards
 _LEAST_SOFT = 1.2  # pixels
 
@@ -96,10 +99,19 @@ def along(values: np.ndarray, at: np.ndarray) -> np.ndarray:
     return np.interp(at, np.arange(len(values)), values)
 
 
-def hollow(tones: np.ndarray) -> np.ndarray:
-    """(ROWS, COLUMNS, 3) the dark between teeth alone: the darkest row, and darker, since tongues are in the mean."""
+def hollow(tones: np.ndarray, filmed: np.ndarray) -> np.ndarray:
+    """(ROWS, COLUMNS, 3) the dark between teeth alone: the darkest row, and darker, since tongues are in the mean.
+
+    `filmed`: (n, 3) what was seen between the lips of this mouth. What is dark there is his own dark, in his own light, and
+    is shown where it is darker.
+    """
     darkest = int(tones[:, COLUMNS // 4 : -COLUMNS // 4, 0].mean(1).argmin())
-    return np.broadcast_to(_HOLLOW * tones[darkest], tones.shape).astype(np.float32)
+    likely = np.broadcast_to(_HOLLOW * tones[darkest], tones.shape).astype(np.float32)
+    if len(filmed) < _LEAST_FILMED:
+        return likely
+    count = len(filmed) // _DARK_SHARE
+    own = filmed[np.argpartition(filmed[:, 0], count)[:count]].mean(0)
+    return likely + smooth_step((likely[..., :1] - own[0]) / _DARKER) * (own - likely)
 
 
 def lacking(wanted: Opening, own: Opening) -> float:

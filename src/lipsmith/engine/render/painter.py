@@ -24,6 +24,7 @@ from lipsmith.engine.render.warp import Warp, sample, sample_mask
 # Squared face widths. Smaller folds, four cells of the warp's grid at a corner of the mouth, are not seen; other mouths
 # tried for their sake make neighbouring frames less alike (docs/log.md).
 MOST_FOLDED = 0.002
+_WELL_INSIDE = 0.9  # of the matte between the lips: what is filmed there is not their edge
 _BESIDE = 0.05  # of the face width, around what is before the face: there the plate comes to rest
 
 
@@ -113,7 +114,8 @@ class Painter:
         inside = drawn(tones, between.places)
         if lack < 1:  # the filmed inside came apart where it is darkest
             dark = between.spread[..., None] * np.float32(1 - lack)
-            inside += dark * (drawn(hollow(tones), between.places) - inside)
+            filmed = self._tones.of_codes(face[between.part][between.matte > _WELL_INSIDE]) / light
+            inside += dark * (drawn(hollow(tones, filmed), between.places) - inside)
         face[between.part] = joined(face[between.part], self._tones.to_codes(light * inside), share)
         return lack
 
