@@ -58,6 +58,14 @@ def test_the_gain_is_his_range_over_the_usual_one() -> None:
     assert np.isclose(fit.gain, np.clip(mouth.gap(library).std() / mouth.UNIT_GAP_DEVIATION, 0.6, 1.6), rtol=1e-3)
 
 
+def test_lips_that_were_never_seen_shut_can_be_shut() -> None:
+    library = an_actor()
+    singing = library[mouth.gap(library) > 0.04]
+    fit = calibration.calibrate(singing, singing[mouth.gap(singing).argmin()])
+    assert mouth.gap(fit.rest) < 0.009
+    assert mouth.gap(calibration.project(fit.rest[None], singing, fit))[0] < 0.012
+
+
 def spoken(count: int = 600) -> tuple[MouthBasis, calibration.Calibration, np.ndarray]:
     """An actor's calibration and (N, K) smooth generic coefficients of his speech."""
     library = an_actor()

@@ -20,6 +20,7 @@ _GAP_WEIGHT, _WIDTH_WEIGHT = 6.0, 3.0  # opening and width must survive the proj
 _REGULAR = 0.05
 _BEYOND = 0.15  # how far past his own widest the actor may be taken, in parts of his range
 _SHUT_PERCENTILE = 4  # of his gaps: the mouth at rest is shut like this, in the shape of his closed quarter
+_SHUT = 0.008  # face widths: lips that meet are no farther apart, whoever's; who sings or smiles throughout has them, too
 _CHUNK = 256  # frames compared with a library at once
 
 # Who is not seen to speak (`mouth.stillness`) opens as mouths do, as far as is usual.
@@ -67,13 +68,15 @@ def calibrate(points: np.ndarray, rest: np.ndarray) -> Calibration:
     everybodys = _everybodys_slopes(basis)
     slopes = np.linalg.solve(causes.T @ causes + pull * np.eye(2), causes.T @ flat + pull * everybodys)
     opening, widening = (_unit(slope.reshape(-1, 3), of) for slope, of in zip(slopes, _MEASURES, strict=True))
-    rest = rest + min(0.0, float(np.percentile(gap, _SHUT_PERCENTILE)) - float(mouth.gap(rest))) * opening
+    shut = min(float(np.percentile(gap, _SHUT_PERCENTILE)), _SHUT)
+    rest = rest + min(0.0, shut - float(mouth.gap(rest))) * opening
+    least, most = _range(gap, (shut, shut + _USUAL_GAP), still)
     return Calibration(
         rest.astype(np.float32),
         (1 - still) * gain + still,
         opening,
         widening,
-        _range(gap, (float(mouth.gap(rest)), float(mouth.gap(rest)) + _USUAL_GAP), still),
+        (min(shut, least), most),
         _range(width, tuple(float(mouth.width(rest)) + by for by in _USUAL_WIDTH), still),  # type: ignore[arg-type]
         np.eye(basis.size, dtype=np.float32),
     )
