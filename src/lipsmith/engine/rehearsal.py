@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -56,6 +56,7 @@ from lipsmith.weights import WeightStore
 
 _LEARN_FROM_SECONDS = 6.0  # around each range, where the actor is to be learnt from the shot itself
 _SEE_FROM_SECONDS = 1.0  # around each range, where he is known
+_WORTH_TELLING = 0.02  # of the dubbed frames: of a talker a shut mouth is now and then shown at the edge of an opening
 _LENGTH_TOLERANCE_SECONDS = 0.5  # a voice that differs more from the video's length is worth a warning
 
 
@@ -476,17 +477,21 @@ def _warnings(
             )
     if tally.shielded:
         told.append(
-            f"In {len(tally.shielded)} frames something lies before a dubbed face (a hand, a microphone); it stays as "
+            f"In {_counted(tally.shielded)} something lies before a dubbed face (a hand, a microphone); it stays as "
             "it was filmed."
         )
-    if tally.drawn:
+    if len(tally.drawn) > _WORTH_TELLING * len(tally.dubbed):
         told.append(
-            f"In {len(tally.drawn)} frames the mouth is opened wider than in any of the footage; its inside is drawn "
+            f"In {_counted(tally.drawn)} the mouth is opened wider than in any of the footage; its inside is drawn "
             "there and nobody's own. Train the actor on footage in which he speaks."
         )
     if not tally.dubbed:
         told.append("No frame was dubbed: no dubbed actor is near, frontal and clear enough anywhere.")
     return tuple(dict.fromkeys(told))
+
+
+def _counted(frames: Collection[int]) -> str:
+    return f"{len(frames)} frame{'s' if len(frames) != 1 else ''}"
 
 
 def _require_distinct(options: DubOptions) -> None:

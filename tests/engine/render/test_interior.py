@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lipsmith.engine import mouth
-from lipsmith.engine.render.interior import COLUMNS, ROWS, Interior, Opening, between_lips, drawn, lacking
+from lipsmith.engine.render.interior import COLUMNS, ROWS, Interior, Opening, between_lips, drawn, hollow, lacking
 
 UNIT = 300.0  # pixels per face width
 
@@ -55,3 +55,12 @@ def test_an_inside_is_darker_than_skin_and_the_same_on_both_sides() -> None:
     assert tones.shape == (ROWS, COLUMNS, 3)
     assert 0.05 < tones[..., 0].mean() < 0.9
     assert np.allclose(tones, tones[:, ::-1], atol=1e-5)
+
+
+def test_the_dark_is_the_actors_own_where_it_is_darker() -> None:
+    tones = np.full((ROWS, COLUMNS, 3), [0.5, -0.05, 0.1], np.float32)
+    filmed = np.full((200, 3), [0.7, 0.0, 0.1], np.float32)  # lips
+    assert np.allclose(hollow(tones, filmed), 0.7 * tones)
+    filmed[:30] = 0.05, 0.01, 0.04  # and a throat between them
+    assert np.allclose(hollow(tones, filmed), filmed[0])
+    assert np.allclose(hollow(tones, filmed[:3]), 0.7 * tones)

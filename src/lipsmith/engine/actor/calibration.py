@@ -20,7 +20,7 @@ _GAP_WEIGHT, _WIDTH_WEIGHT = 6.0, 3.0  # opening and width must survive the proj
 _REGULAR = 0.05
 _BEYOND = 0.15  # how far past his own widest the actor may be taken, in parts of his range
 _SHUT_PERCENTILE = 4  # of his gaps: the mouth at rest is shut like this, in the shape of his closed quarter
-_SHUT = 0.008  # face widths: lips that meet are no farther apart, whoever's; who sings or smiles throughout has them, too
+_SHUT = 0.008  # face widths: lips that meet are no farther apart, even those of one who is never seen to shut them
 _CHUNK = 256  # frames compared with a library at once
 
 # Who is not seen to speak (`mouth.stillness`) opens as mouths do, as far as is usual.

@@ -102,8 +102,8 @@ def along(values: np.ndarray, at: np.ndarray) -> np.ndarray:
 def hollow(tones: np.ndarray, filmed: np.ndarray) -> np.ndarray:
     """(ROWS, COLUMNS, 3) the dark between teeth alone: the darkest row, and darker, since tongues are in the mean.
 
-    `filmed`: (n, 3) what was seen between the lips of this mouth. What is dark there is his own dark, in his own light, and
-    is shown where it is darker.
+    `filmed`: (n, 3) what was seen between the lips of this mouth. What is dark there is his own, in his own light,
+    and is shown instead where it is darker.
     """
     darkest = int(tones[:, COLUMNS // 4 : -COLUMNS // 4, 0].mean(1).argmin())
     likely = np.broadcast_to(_HOLLOW * tones[darkest], tones.shape).astype(np.float32)

@@ -19,7 +19,8 @@ _CHUNK = 256  # frames compared with the library at once
 _GAP, _WIDTH, _SHAPE = 17.0, 9.0, 1.0  # per face width, squared below
 _POSE, _SIZE = 1.6, 0.5  # per radian-like unit of the rotation matrix; per doubling of the face
 _SEEN = 0.5  # per e-fold of how much of the left or right of a mouth faces the camera
-_BESIDE = np.array([[-1, 0, -1], [1, 0, -1]]) / np.sqrt(2)  # where the skin at the corners of the mouth faces, own frame
+# Where the skin at the corners of a mouth faces, half-way from the camera to the sides, in the face's own frame.
+_BESIDE = np.array([[-1, 0, -1], [1, 0, -1]]) * np.sqrt(0.5)
 _LEAST_SEEN = 0.05  # cosine; less is behind the rim
 _BLUR = 0.35  # for a frame of no detail, against the library's median
 _TONE = 2.0  # per unit of mean code
@@ -109,7 +110,7 @@ def _unary(wanted: Wanted, index: Index) -> np.ndarray:
 def _seen(rotation: np.ndarray) -> np.ndarray:
     """(N, 2) log of how much both sides of a mouth face the camera, of (N, 3, 3) rotations of a head.
 
-    What a turned head hides no warp can show. Between frontal heads it says nothing; near the rim a few degrees are much.
+    What a turned head hides no warp can show. Between frontal heads it says little; near the rim few degrees are much.
     """
     return np.log(np.maximum(-(_BESIDE @ rotation)[..., 2], _LEAST_SEEN))
 
