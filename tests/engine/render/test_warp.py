@@ -58,6 +58,18 @@ def test_a_fold_is_seen() -> None:
     assert Warp(goal, HEIGHT, WIDTH, UNIT, goal).back_to(source, held=True).folded > MOST_FOLDED
 
 
+def test_what_is_filled_otherwise_does_not_fold() -> None:
+    goal = points()
+    source = goal.copy()
+    source[:, 1] = HEIGHT - source[:, 1]
+    low, high = goal.min(0) - 12, goal.max(0) + 12
+    hole = np.array([low, [high[0], low[1]], high, [low[0], high[1]]])
+    assert Warp(goal, HEIGHT, WIDTH, UNIT, goal, hole).back_to(source, held=True).folded == 0
+    half = np.array([low, [high[0], low[1]], [high[0], goal[:, 1].mean()], [low[0], goal[:, 1].mean()]])
+    part, whole = (Warp(goal, HEIGHT, WIDTH, UNIT, goal, h).back_to(source, held=True).folded for h in (half, None))
+    assert 0.2 * whole < part < 0.8 * whole
+
+
 @pytest.mark.parametrize(("matrix", "folds"), [([1.1, 0.9], False), ([0.1, 0.1], False), ([0.05, 0.05], True)])
 def test_where_nothing_is_left_of_an_area_it_counts_as_folded(matrix: list[float], folds: bool) -> None:
     goal = points()

@@ -54,6 +54,11 @@ class Opening:
         return float(self.heights[_MIDDLE].mean()) / self.unit
 
     @property
+    def outline(self) -> np.ndarray:
+        """(22, 2) pixels, around it."""
+        return np.concatenate([self.lower, self.upper[::-1]])
+
+    @property
     def heights(self) -> np.ndarray:
         """(11,) pixels from lip to lip."""
         return np.linalg.norm(self.lower - self.upper, axis=1)

@@ -73,15 +73,15 @@ class Painter:
         corner = np.array([box.left, box.top], np.float32)
         goal, here = wanted - corner, own - corner
         height, width = plate.shape[:2]
-        warp = Warp(goal, height, width, unit, goal[: len(mouth.MOUTH)])
+        entry = self._library.entry(library_row)
+        opening, own_opening = Opening.of(goal, unit), self._own_opening(entry, library_row)
+        warp = Warp(goal, height, width, unit, goal[: len(mouth.MOUTH)], opening.outline)
         inner = (box.left > 0, box.top > 0, box.right < size[0], box.bottom < size[1])
         shown = mattes(goal, height, width, unit, inner)
         moved = warp.back_to(here, held=True)
         moved = moved if still is None else moved.stilled(_resting(still, unit) * (1 - shown.core))
         below = sample(plate, moved, quarter_chroma=self._quarter_chroma)
-        entry = self._library.entry(library_row)
         where = warp.back_to(entry.lower, held=False)
-        opening, own_opening = Opening.of(goal, unit), self._own_opening(entry, library_row)
         where, between = with_teeth(where, opening, own_opening, entry.codes)
         face, near = below.copy(), needed(shown.face)
         own_face = sample(entry.codes, where.part(*near), quarter_chroma=self._quarter_chroma)

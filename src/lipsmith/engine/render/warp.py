@@ -43,8 +43,19 @@ class BackwardMap:
 class Warp:
     """From a crop of `height` x `width` pixels with its wanted (P, 2) points back to any number of sources."""
 
-    def __init__(self, wanted: np.ndarray, height: int, width: int, unit: float, mouth: np.ndarray) -> None:
-        """`unit`: pixels per face width; `mouth`: (n, 2) points around which the grid is fine."""
+    def __init__(
+        self,
+        wanted: np.ndarray,
+        height: int,
+        width: int,
+        unit: float,
+        mouth: np.ndarray,
+        hole: np.ndarray | None = None,
+    ) -> None:
+        """`unit`: pixels per face width; `mouth`: (n, 2) points around which the grid is fine.
+
+        `hole`: (m, 2) outline within which another map will be used: folds there are none.
+        """
         self._size, self._unit = (height, width), unit
         self._anchors = _border(height, width)
         self._to = np.concatenate([wanted, self._anchors]).astype(np.float64)
@@ -55,6 +66,7 @@ class Warp:
             (self._rows >= low[1]) & (self._rows <= high[1]),
             (self._columns >= low[0]) & (self._columns <= high[0]),
         )
+        self._counts = self._solid(hole)
         self._factor = lu_factor(_system(self._to / unit))
         grid = np.stack(np.meshgrid(self._columns, self._rows), -1).reshape(-1, 2)
         self._basis = _basis(grid / unit, self._to / unit)  # (gy * gx, n + 3)
@@ -92,7 +104,16 @@ class Warp:
         down = (np.diff(x, axis=0)[:, :-1] / step_y[:, None], np.diff(y, axis=0)[:, :-1] / step_y[:, None])
         across = (np.diff(x, axis=1)[:-1] / step_x[None], np.diff(y, axis=1)[:-1] / step_x[None])
         area = across[0] * down[1] - across[1] * down[0]  # of the source, per area of the crop
-        return float((step_y[:, None] * step_x)[area <= _LEAST_AREA].sum()) / self._unit**2
+        return float((step_y[:, None] * step_x)[(area <= _LEAST_AREA) & self._counts].sum()) / self._unit**2
+
+    def _solid(self, hole: np.ndarray | None) -> np.ndarray:
+        """(fine rows - 1, fine columns - 1) bool: which cells of the grid around the mouth are not in the hole."""
+        y, x = (lines[near] for lines, near in zip((self._rows, self._columns), self._inside, strict=True))
+        middles = [np.rint((line[:-1] + line[1:]) / 2).astype(int) for line in (y, x)]
+        empty = np.zeros(self._size, np.uint8)
+        if hole is not None:
+            cv2.fillPoly(empty, [np.rint(hole).astype(np.int32)], 1)
+        return empty[np.ix_(*middles)] == 0
 
 
 def sample(picture: np.ndarray, where: BackwardMap, *, quarter_chroma: bool = False) -> np.ndarray:
