@@ -136,7 +136,7 @@ def inside(frame: Frame, points: np.ndarray, unit: float, tones: color.Tones, wi
 def fit(people: list[list[Inside]]) -> np.ndarray:
     """(4, ROWS, COLUMNS, 3) ridge regression in which each clip weighs alike, made left and right alike.
 
-    Not the mean: where teeth are now and then, it is grey always, a fog. What is darker weighs `1 - TEETH`, what is lighter
+    Not the mean: where teeth are now and then, it is grey always. What is darker weighs `1 - TEETH`, what is lighter
     `TEETH` (asymmetric least squares, Newey & Powell 1987; by repeated weighting, place by place).
     """
     x = np.stack([one.features for found in people for one in found])
