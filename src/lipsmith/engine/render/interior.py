@@ -126,9 +126,9 @@ def lacking(wanted: Opening, own: Opening) -> float:
 
 def between_lips(opening: Opening, height: int, width: int) -> tuple[tuple[slice, slice], np.ndarray, np.ndarray]:
     """Where an inside is in a crop: (rows and columns, (h, w, 2) float32 places in cells, (h, w) matte in [0, 1])."""
-    both = np.concatenate([opening.upper, opening.lower])
-    low = np.clip(np.floor(both.min(0)).astype(int), 0, [width - 1, height - 1])
-    high = np.clip(np.ceil(both.max(0)).astype(int) + 1, low + 1, [width, height])
+    outline = opening.outline
+    low = np.clip(np.floor(outline.min(0)).astype(int), 0, [width - 1, height - 1])
+    high = np.clip(np.ceil(outline.max(0)).astype(int) + 1, low + 1, [width, height])
     x, y = np.meshgrid(np.arange(low[0], high[0], dtype=np.float32), np.arange(low[1], high[1], dtype=np.float32))
     level = opening.lower[-1] - opening.lower[0]
     level = level / max(float(np.linalg.norm(level)), 1e-6)
