@@ -25,7 +25,7 @@ from lipsmith.service.outages import AWAY
 
 _TASKS = "lipsmith.worker.tasks"  # imports the engine, which this process must not
 _CONTEXT = ForkServerContext() if sys.platform == "linux" else SpawnContext()
-_LOOK_SECONDS = 0.5  # how often the caller is asked whether the work is still wanted
+_LOOK_SECONDS = 0.25  # how often the caller is asked whether the work is still wanted
 _CRASHES_FORGIVEN = 1  # a process that dies without a word (out of memory) is tried once more
 
 
@@ -96,7 +96,8 @@ class Hands:
         news: Standing | None = None
         asked = 0.0
         while True:
-            if messages.poll(_LOOK_SECONDS):
+            # What comes in between must not put the question off.
+            if messages.poll(max(asked + _LOOK_SECONDS - time.monotonic(), 0.0)):
                 try:
                     message = messages.recv()
                 except EOFError:
