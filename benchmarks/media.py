@@ -319,12 +319,11 @@ SIDES = (234, 454)
 
 def _rings(path: Path) -> dict[int, tuple[np.ndarray, float]]:
     """Frame index -> (points just outside the replaced part of the main face in this file, its width), in pixels."""
-    track = talker.seen(path).people[0].track
-    points = track.landmarks[:, :, :2]
-    middle = points[:, CORNERS].mean(1, keepdims=True)
-    ring = middle + OUTSIDE * (points[:, AROUND] - middle)
-    width = np.linalg.norm(points[:, SIDES[0]] - points[:, SIDES[1]], axis=1)
-    return {int(index): (ring[row], float(width[row])) for row, index in enumerate(track.indices)}
+    measured = talker.seen(path).people[0].measured
+    middle = measured.in_picture(*CORNERS).mean(1, keepdims=True)
+    ring = middle + OUTSIDE * (measured.in_picture(*AROUND) - middle)
+    width = np.linalg.norm(np.diff(measured.in_picture(*SIDES), axis=1)[:, 0], axis=1)
+    return {int(index): (ring[row], float(width[row])) for row, index in enumerate(measured.indices)}
 
 
 def _skin(frame: Frame, ring: tuple[np.ndarray, float]) -> np.ndarray:

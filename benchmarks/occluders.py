@@ -98,7 +98,9 @@ def _filmed(shot: Footage, thing: str | None, folder: Path) -> Path:
     width, height = (2 * round(side * scale / 2) for side in (video.width, video.height))
     count = min(len(shot.pts), round(SECONDS * float(video.frame_rate)))
     person = shot.people[0]
-    rows = {int(index): row for row, index in enumerate(person.track.indices)}
+    rows = {int(index): row for row, index in enumerate(person.measured.indices)}
+    lips_of = person.measured.in_picture(*mouth.LIPS_OUTER)
+    places = person.measured.in_picture(*_PLACED_BY) * scale
     things, lips = np.zeros((2, count, height, width), np.uint8)
     with av.open(str(path), "w") as film:
         stream = film.add_stream("ffv1", rate=round(video.frame_rate))
@@ -109,23 +111,29 @@ def _filmed(shot: Footage, thing: str | None, folder: Path) -> Path:
             picture = cv2.resize(decode.rgb(frame), (width, height), interpolation=cv2.INTER_AREA)
             if frame.index in rows:
                 row = rows[frame.index]
-                points = person.track.landmarks[row, :, :2] * (width / video.width, height / video.height)
+                outline = lips_of[row] * (width / video.width, height / video.height)
                 unit = float(person.measured.placement.scale[row]) * scale
-                cv2.fillPoly(lips[frame.index], [np.round(points[list(mouth.LIPS_OUTER)]).astype(np.int32)], 255)
+                cv2.fillPoly(lips[frame.index], [np.round(outline).astype(np.int32)], 255)
                 if thing is not None and count // 3 <= frame.index < 2 * count // 3:
                     share = (frame.index - count // 3) / (count / 3)
-                    picture, things[frame.index] = _with(thing, picture, points, unit, share)
+                    picture, things[frame.index] = _with(thing, picture, places[row], unit, share)
             film.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format="yuv420p")))
         film.mux(stream.encode(None))
     np.savez_compressed(path.with_suffix(".npz"), thing=things, lips=lips)
     return path
 
 
+_PLACED_BY = (13, 14, 205, 425)  # points of the mesh: upper and lower lip, both cheeks
+
+
 def _with(
     thing: str, picture: np.ndarray, points: np.ndarray, unit: float, share: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The picture with the thing passing before the mouth, `share` of the way; and where it surely is (255)."""
-    middle = points[[13, 14]].mean(0) + unit * np.array([0.5 * (share - 0.5), 0.12 * math.cos(6 * share)])
+    """The picture with the thing passing before the mouth, `share` of the way; and where it surely is (255).
+
+    `points`: (4, 2) `_PLACED_BY`, pixels.
+    """
+    middle = points[:2].mean(0) + unit * np.array([0.5 * (share - 0.5), 0.12 * math.cos(6 * share)])
     shape, light = np.zeros(picture.shape[:2], np.uint8), np.zeros(picture.shape[:2], np.float32)
     if thing == "fingers":
         for number in range(3):
@@ -135,7 +143,7 @@ def _with(
                 thick = max(1, round(unit * 0.1 * (1 - step / 8)))
                 cv2.line(light, _pixel(root), _pixel(tip), 0.72 + 0.06 * step, thick, cv2.LINE_AA)
             cv2.line(shape, _pixel(root), _pixel(tip), 255, max(1, round(unit * 0.1)), cv2.LINE_AA)
-        patch = [_around(picture, points[p], max(2, round(0.03 * unit))) for p in (205, 425)]
+        patch = [_around(picture, point, max(2, round(0.03 * unit))) for point in points[2:]]
         colour = np.median(np.concatenate(patch), 0)
     elif thing == "microphone":
         cv2.circle(shape, _pixel(middle), round(unit * 0.13), 255, -1, cv2.LINE_AA)

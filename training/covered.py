@@ -14,8 +14,8 @@ import numpy as np
 from hands import SIZE as HAND_SIZE
 from hands import Drawn
 
-from lipsmith.engine.faces.measure import JAW
 from lipsmith.engine.faces.occluders import INPUT_SIZE
+from lipsmith.engine.faces.points import JAW
 from lipsmith.engine.mouth import LIPS_OUTER
 
 _CHEEKS = (205, 425, 50, 280, 187, 411)

@@ -114,7 +114,7 @@ def insides(path: Path, nets: Nets) -> list[Inside]:
         if frame.index not in chosen:
             continue
         placement = measured.placement.rows(slice(at[frame.index], at[frame.index] + 1))
-        points = placement.to_picture(measured.seen[at[frame.index]][None])[0, :, :2]
+        points = placement.to_picture(measured.seen(at[frame.index])[None])[0, :, :2]
         unit = float(placement.scale[0])
         if unit >= LEAST_FACE and (one := inside(frame, points, unit, tones, video.width, video.height)):
             found.append(one)

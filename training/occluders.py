@@ -33,6 +33,7 @@ from lipsmith.engine.faces.align import place
 from lipsmith.engine.faces.crop import cut_out, in_crop
 from lipsmith.engine.faces.mesh import region_of
 from lipsmith.engine.faces.occluders import GRID, WEIGHTS, OccluderNet, lower_faces, standardised
+from lipsmith.engine.faces.points import STABLE
 from lipsmith.engine.faces.track import Nets
 from lipsmith.engine.media import decode
 from lipsmith.engine.media.probe import probe, require_video
@@ -117,7 +118,7 @@ def _face(picture: np.ndarray, rotation: int, nets: Nets) -> list[Face]:
     for _ in range(2):
         points, presence = nets.mesh.landmarks([picture], [region])
         region = region_of(points[0])
-    placement = place(points)
+    placement = place(points[:, STABLE])
     if presence[0] < 0.7 or placement.scale[0] < LEAST_FACE:
         return []
     crop, back = cut_out(picture, lower_faces(placement)[0], CROP)

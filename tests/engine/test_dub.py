@@ -68,7 +68,7 @@ def test_only_the_span_is_edited_and_only_around_the_mouth(
             difference = np.abs(decode.rgb(before).astype(int) - decode.rgb(after)).max(-1)
             rows = np.flatnonzero(seen.main.measured.indices == before.index)
             scale = float(seen.main.measured.placement.scale[rows[0]])
-            center = seen.main.track.landmarks[rows[0], 13, :2]
+            center = seen.main.measured.in_picture(13)[rows[0], 0]
             y, x = np.nonzero(difference)
             assert len(x) == 0 or np.hypot(x - center[0], y - center[1]).max() < 1.2 * scale
     assert performance.tally.dubbed == set(range(25, 50))
@@ -128,7 +128,7 @@ def test_a_line_in_the_middle_leaves_what_is_around_it(
     same = [one == other for one, other in zip(packets(shot, track), packets(out, track), strict=True)]
     assert result.details["sound_packets_copied"] > 0.3 * len(same)
     assert all(same[: round(1.9 / 10 * len(same))]) and not all(same[len(same) // 3 : len(same) // 2])
-    lips = seen.main.track.landmarks[:, 13, :2].mean(0).astype(int)  # he hardly moves
+    lips = seen.main.measured.in_picture(13)[:, 0].mean(0).astype(int)  # he hardly moves
     near = (slice(lips[1] - 25, lips[1] + 25), slice(lips[0] - 25, lips[0] + 25))
     moved = [
         float(np.abs(decode.rgb(one)[near].astype(int) - decode.rgb(other)[near]).mean())

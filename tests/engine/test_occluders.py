@@ -37,7 +37,7 @@ def board(seen: footage.Footage, index: int) -> Box:
     """From the nose down, half the face wide, over the left half of the mouth."""
     person = seen.main
     row = int(np.flatnonzero(person.measured.indices == index)[0])
-    x, y = person.track.landmarks[row, 13, :2]
+    x, y = person.measured.in_picture(13)[row, 0]
     unit = float(person.measured.placement.scale[row])
     box = Box(int(x - 0.5 * unit), int(y - 0.15 * unit), int(x), int(y + 0.5 * unit))
     return box.aligned(2, seen.video.width, seen.video.height)

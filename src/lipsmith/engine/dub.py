@@ -122,7 +122,7 @@ def train(
         with watch.stage("train"):
             count = learn(seen, person, out, OccluderFinder(where), threads, progress)
     return TrainResult(
-        out, person.actor, len(person.track), count, (*seen.spec.warnings, *footages.notes(person)), watch.seconds
+        out, person.actor, len(person.measured), count, (*seen.spec.warnings, *footages.notes(person)), watch.seconds
     )
 
 
@@ -149,7 +149,7 @@ def dub(
 def _summary(person: Person, frames: int, is_main: bool) -> ActorSummary:
     width = float(person.measured.placement.scale.mean())
     return ActorSummary(
-        person.actor, len(person.track), len(person.track) / frames, width, is_main, footages.notes(person)
+        person.actor, len(person.measured), len(person.measured) / frames, width, is_main, footages.notes(person)
     )
 
 

@@ -39,15 +39,11 @@ _HEAR_AROUND_SECONDS = 1.0  # more than an offset of sound and lips that is sear
 class Person:
     """One actor of the footage."""
 
-    track: FaceTrack
+    actor: int  # from 1, by screen time
     measured: Measured
     offset: sync.Offset  # of the source's own sound against his lips
     heard: MouthPath | None  # what his own voice asked of a mouth, a row per row of `measured`; None: not in sync
     prominence: float  # what the main speaker is chosen by
-
-    @property
-    def actor(self) -> int:
-        return self.track.actor
 
 
 @dataclass(frozen=True)
@@ -204,7 +200,7 @@ def _person(track: FaceTrack, pts: np.ndarray, video: VideoSpec, heard: _Heard |
     measured = measure(track)
     seconds = (pts[measured.indices] - pts[0]) * float(video.time_base)
     offset = sync.NOTHING if heard is None else sync.score(heard.features, measured, seconds - heard.start_seconds)
-    middle = track.landmarks[:, :, :2].mean((0, 1)) / (video.width, video.height)
+    middle = measured.region[:, :2].mean(0) / (video.width, video.height)
     central = 1 - float(np.linalg.norm(middle - 0.5)) / 0.71
     size = float(np.median(measured.placement.scale)) / min(video.width, video.height)
     share = float(measured.usable.sum()) / len(pts) + 1e-3 * len(track) / len(pts)
@@ -212,11 +208,11 @@ def _person(track: FaceTrack, pts: np.ndarray, video: VideoSpec, heard: _Heard |
     said = None
     if heard is not None and offset.sure:
         said = heard.path(seconds + offset.offset_seconds)
-    return Person(track, measured, offset, said, share * size * (0.4 + 0.6 * central) * (0.5 + 2 * speaks))
+    return Person(track.actor, measured, offset, said, share * size * (0.4 + 0.6 * central) * (0.5 + 2 * speaks))
 
 
 # What a kept file begins with: the version alone does not tell between two releases.
-_KEPT = (__version__, *(field.name for kind in (Footage, Person, FaceTrack, Measured) for field in fields(kind)))
+_KEPT = (__version__, *(field.name for kind in (Footage, Person, Measured) for field in fields(kind)))
 
 
 def save(seen: Footage, path: Path) -> None:
@@ -251,40 +247,29 @@ def looped(seen: Footage, seconds: float) -> Footage:
 
 def _repeated(person: Person, once: int, shots: int, count: int) -> Person:
     """His rows for `count` frames of a video of `once` frames in so many shots."""
-    turns = -(-count // once)
-    indices = np.concatenate([person.track.indices + turn * once for turn in range(turns)])
-    turn_of = np.repeat(np.arange(turns), len(person.track))
+    turns, seen = -(-count // once), person.measured
+    indices = np.concatenate([seen.indices + turn * once for turn in range(turns)])
+    turn_of = np.repeat(np.arange(turns), len(seen))
     kept = indices < count
 
     def tiled(rows: np.ndarray) -> np.ndarray:
         return np.concatenate([rows] * turns)[kept]
 
-    shot = (tiled(person.track.shot) + turn_of[kept] * shots).astype(np.int32)
-    track, seen = person.track, person.measured
+    shot = (tiled(seen.shot) + turn_of[kept] * shots).astype(np.int32)
     place = seen.placement
     placement = replace(place, scale=tiled(place.scale), rotation=tiled(place.rotation), shift=tiled(place.shift))
     measured = Measured(
         indices[kept],
         shot,
-        tiled(seen.points),
         tiled(seen.lower),
         placement,
-        tiled(seen.seen),
+        tiled(seen.jitter),
+        tiled(seen.region),
         tiled(seen.usable),
         tiled(seen.bare),
     )
-    repeated = replace(
-        track,
-        indices=indices[kept],
-        shot=shot,
-        landmarks=tiled(track.landmarks),
-        presence=tiled(track.presence),
-        doubt=tiled(track.doubt),
-        covered=tiled(track.covered),
-        raw=tiled(track.raw),
-    )
     heard = None if person.heard is None else MouthPath(tiled(person.heard.coefficients))
-    return replace(person, track=repeated, measured=measured, heard=heard)
+    return replace(person, measured=measured, heard=heard)
 
 
 def notes(person: Person) -> tuple[str, ...]:

@@ -25,9 +25,9 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from lipsmith.engine import footage as footages
+from lipsmith.engine import heap
 from lipsmith.engine.actor import calibration, model
 from lipsmith.engine.actor.expression import expression
-from lipsmith.engine.faces.mesh import region_of
 from lipsmith.engine.faces.occluders import OccluderFinder
 from lipsmith.engine.faces.track import Nets, torch_device
 from lipsmith.engine.footage import Footage, Person
@@ -402,10 +402,10 @@ def _part(
     goal = goal + actor.posture.at(measured.placement.rotation[run.rows])
     aimed = targets.aim(measured, run.rows, targets.settled(goal, float(seen.video.frame_rate)), run.weight, jaw)
     own = actor.provenance.footage == seen.spec.path.name
+    place = measured.placement.rows(run.rows)
     tone = index.tone_at(aimed.indices % (seen.period or len(seen.pts))) if own else None
-    choice = retrieve(Wanted(aimed.mouths, aimed.placement.rotation, aimed.placement.scale, tone), index)
-    regions = tuple(region_of(points) for points in person.track.landmarks[run.rows])
-    return Part(aimed, choice, painter, regions, index.points)
+    choice = retrieve(Wanted(aimed.mouths, place.rotation, place.scale, tone), index)
+    return Part(aimed, choice, painter, index.points)
 
 
 def _expression(person: Person, actor: model.ActorModel, seen: Footage) -> np.ndarray:
@@ -528,4 +528,5 @@ class Watch:
         try:
             yield
         finally:
+            heap.give_back()
             self.seconds[name] = round(self.seconds.get(name, 0.0) + time.monotonic() - start, 3)

@@ -93,9 +93,9 @@ def prepare(given: dict[str, Any], settings: Settings, progress: Progress) -> di
     _ = seen.main  # raises NoFace
     footages.save(seen, folder / "footage")
     for person in seen.people:
-        (folder / f"portrait-{person.actor}.jpg").write_bytes(portrait(seen.spec, person.track, person.measured))
+        (folder / f"portrait-{person.actor}.jpg").write_bytes(portrait(seen.spec, person.measured))
     return {
-        "people": [{"face": person.actor, "frames": len(person.track)} for person in seen.people],
+        "people": [{"face": person.actor, "frames": len(person.measured)} for person in seen.people],
         "frame_count": len(seen.pts),
         "duration_seconds": seen.video.duration_seconds_from_content,
         "warnings": list(seen.spec.warnings),
@@ -283,14 +283,15 @@ def _frame_times(path: Path) -> dict[str, Any]:
 
 def _mouths(seen: Footage, person: Person) -> dict[str, Any]:
     """Where a mouth is a few times a second: [seconds, x, y, face width], the last three as shares of the picture."""
-    track, video = person.track, seen.video
+    measured, video = person.measured, seen.video
     stride = max(1, round(float(video.frame_rate) / _MOUTHS_PER_SECOND))
-    middle = track.landmarks[::stride, MOUTH, :2].mean(1) / (video.width, video.height)
+    some = slice(None, None, stride)
+    middle = measured.in_picture(*MOUTH, rows=some).mean(1) / (video.width, video.height)
     for _ in range(video.rotation_degrees // 90 % 4):  # upright, as it is shown
         middle = np.stack([middle[:, 1], 1 - middle[:, 0]], 1)
     upright = video.height if video.rotation_degrees % 180 else video.width
-    width = person.measured.placement.scale[::stride] / upright
-    rows = np.column_stack([seen.seconds[track.indices[::stride]], middle, width])
+    width = measured.placement.scale[some] / upright
+    rows = np.column_stack([seen.seconds[measured.indices[some]], middle, width])
     return {"face": person.actor, "at": rows.round(4).tolist()}
 
 

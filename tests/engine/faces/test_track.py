@@ -8,12 +8,13 @@ from scipy.signal import savgol_filter
 
 from lipsmith.engine.faces import track
 from lipsmith.engine.faces.detect import Region, _Letterbox
+from lipsmith.engine.faces.points import KEPT, LOWER_FACE
 from lipsmith.engine.faces.track import FaceTrack
 
 
 def a_track(values: np.ndarray, indices: np.ndarray | None = None, shot: np.ndarray | None = None) -> FaceTrack:
     count = len(values)
-    landmarks = np.repeat(values[:, None, None].astype(np.float32), 478, 1).repeat(3, 2)
+    landmarks = np.repeat(values[:, None, None].astype(np.float32), len(KEPT), 1).repeat(3, 2)
     return FaceTrack(
         1,
         np.arange(count) if indices is None else indices,
@@ -22,7 +23,7 @@ def a_track(values: np.ndarray, indices: np.ndarray | None = None, shot: np.ndar
         np.zeros(count, np.float32),
         np.zeros(count, np.float32),
         np.zeros(count, np.int32) if shot is None else shot,
-        landmarks.copy(),
+        landmarks[:, : len(LOWER_FACE)].copy(),
     )
 
 
@@ -65,12 +66,12 @@ def test_rows_of_a_track_belong_together() -> None:
         FaceTrack(
             1,
             np.arange(3),
-            np.zeros((2, 478, 3), np.float32),
+            np.zeros((2, len(KEPT), 3), np.float32),
             np.ones(3),
             np.zeros(3),
             np.zeros(3),
             np.zeros(3),
-            np.zeros((3, 478, 3), np.float32),
+            np.zeros((3, len(LOWER_FACE), 3), np.float32),
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lipsmith.engine.faces.measure import LOWER_FACE
+from lipsmith.engine.faces.points import LOWER_FACE
 from lipsmith.engine.render import composite
 
 

@@ -15,10 +15,10 @@ def a_face(count: int, usable: np.ndarray | None = None, shot: np.ndarray | None
     return Measured(
         np.arange(count),
         np.zeros(count, np.int32) if shot is None else shot,
-        np.zeros((count, 51, 3), np.float32),
         np.zeros((count, 60, 3), np.float32),
         placement,
-        np.zeros((count, 60, 3), np.float32),
+        np.zeros((count, 60, 3), np.float16),
+        np.zeros((count, 4), np.float32),
         np.ones(count, bool) if usable is None else usable,
         np.ones(count, bool) if usable is None else usable,
     )

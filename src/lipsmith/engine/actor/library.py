@@ -168,7 +168,7 @@ class LibraryWriter:
 
     def _in_picture(self, row: int) -> np.ndarray:
         placement: Placement = self._measured.placement.rows(slice(row, row + 1))
-        own = mouth.parted(self._measured.seen[row : row + 1])  # smoothed points would miss the lips in fast speech
+        own = mouth.parted(self._measured.seen(row)[None])  # smoothed points would miss the lips in fast speech
         return placement.to_picture(own)[0, :, :2].astype(np.float32)
 
 

@@ -1,7 +1,7 @@
 """The face's own frame: where a mouth is on the head, whatever the head does.
 
 Takes landmarks in pixels, gives points in *face widths* in an upright frontal frame, and the way back. Alignment is a
-similarity in three dimensions on points that speech does not move (forehead, eyes, nose, temples), after Umeyama 1991.
+similarity in three dimensions on the points that speech does not move (`points.STABLE`), after Umeyama 1991.
 """
 
 from __future__ import annotations
@@ -11,13 +11,15 @@ from pathlib import Path
 
 import numpy as np
 
+from lipsmith.engine.faces.points import STABLE
+
 # fmt: off
-STABLE = (10,67,297,109,338,151,9,8,168,6,197,195,5,4,33,133,362,263,70,300,63,293,46,276,127,356,234,454,93,323)
 _MIRROR = {67:297, 109:338, 33:263, 133:362, 70:300, 63:293, 46:276, 127:356, 234:454, 93:323}
 # fmt: on
 _CHEEKS = (234, 454)  # face width is their distance
 _ORIGIN = 168  # bridge of the nose
 _REFERENCE_FRAMES = 400  # rows that make an actor's mean face
+_TOGETHER = 2048  # rows placed at once
 _TEMPLATE = Path(__file__).with_name("template.npy")  # (30, 3) STABLE points of a mean, symmetric, frontal face
 
 
@@ -50,19 +52,21 @@ def turns(rotation: np.ndarray) -> np.ndarray:
     return np.degrees(np.arcsin(np.clip(rotation[:, 2, :2], -1, 1)))
 
 
-def place(landmarks: np.ndarray) -> Placement:
-    """The placement of one actor's face in each of (N, 478, 3) landmarks."""
-    stable = landmarks[:, STABLE].astype(np.float64)
+def place(stable: np.ndarray) -> Placement:
+    """The placement of one actor's face in each of (N, 30, 3) `STABLE` points, pixels."""
     step = max(1, len(stable) // _REFERENCE_FRAMES)
-    reference = _mean_face(landmarks[::step].astype(np.float64))
-    scale, rotation, shift = _similarity(np.broadcast_to(reference, stable.shape), stable)
-    return Placement(scale.astype(np.float32), rotation.astype(np.float32), shift.astype(np.float32))
+    reference = _mean_face(stable[::step].astype(np.float64))
+    parts = [
+        _similarity(np.broadcast_to(reference, part.shape), part.astype(np.float64))
+        for part in (stable[start : start + _TOGETHER] for start in range(0, max(len(stable), 1), _TOGETHER))
+    ]
+    return Placement(*(np.concatenate(values).astype(np.float32) for values in zip(*parts, strict=True)))
 
 
-def _mean_face(landmarks: np.ndarray) -> np.ndarray:
+def _mean_face(stable: np.ndarray) -> np.ndarray:
     """(30, 3) stable points of the actor, in face widths, upright; origin at the bridge of the nose."""
     template = np.load(_TEMPLATE).astype(np.float64)
-    stable, reference = landmarks[:, STABLE], template
+    reference = template
     for _ in range(3):
         goal = np.broadcast_to(reference, stable.shape)
         scale, rotation, shift = _similarity(stable, goal)
@@ -87,9 +91,9 @@ def _similarity(source: np.ndarray, goal: np.ndarray) -> tuple[np.ndarray, np.nd
     return scale, rotation, shift
 
 
-def shape_signature(landmarks: np.ndarray) -> np.ndarray:
-    """(84,) proportions of a face that tell people apart a little: stable points in the upright frame, mean of rows."""
-    return (_mean_face(landmarks.astype(np.float64)) - np.load(_TEMPLATE)).reshape(-1)
+def shape_signature(stable: np.ndarray) -> np.ndarray:
+    """(90,) proportions that tell people apart a little: (N, 30, 3) stable points, upright, mean of the rows."""
+    return (_mean_face(stable.astype(np.float64)) - np.load(_TEMPLATE)).reshape(-1)
 
 
 def likeness(one: np.ndarray, other: np.ndarray) -> float:

@@ -12,20 +12,10 @@ from scipy.ndimage import maximum_filter1d
 
 from lipsmith.engine import mouth
 from lipsmith.engine.faces.align import Placement, place
+from lipsmith.engine.faces.detect import Region
+from lipsmith.engine.faces.mesh import EYE_CORNERS, region_around
+from lipsmith.engine.faces.points import AT_LOWER, LOWER_FACE, STABLE
 from lipsmith.engine.faces.track import FaceTrack
-
-# Mesh points below the eyes that move with the mouth or hold the picture beside it, in the order of the jaw's outline
-# and then from the nose outwards; the 51 mouth points come first.
-# fmt: off
-JAW = (234, 93, 132, 58, 172, 136, 150, 149, 176, 148, 152, 377, 400, 378, 379, 365, 397, 288, 361, 323, 454)
-_CHEEKS = (1,2,98,327,4,5,195,129,358,50,280,205,425,187,411,207,427,216,436,212,432,202,422,214,434,210,430,169,394,
-           135,364,138,367,36,266,203,423,206,426,165,391,92,322,164,167,393,57,287,43,273,106,335,182,406,83,313,201,421,
-           208,428,171,396,140,369,170,395)
-_MID_LIPS = (11,12,15,16,72,73,74,76,77,85,86,89,90,96,180,179,302,303,304,306,307,315,316,319,320,325,62,292,38,268,
-             41,271,42,272,183,407)
-# fmt: on
-LOWER_FACE = tuple(dict.fromkeys((*mouth.MOUTH, *_MID_LIPS, *JAW, *_CHEEKS)))
-AT_LOWER = {point: i for i, point in enumerate(LOWER_FACE)}
 
 MIN_FACE_WIDTH_PIXELS = 56.0  # below, lips are too few pixels to be replaced well
 MAX_YAW_DEGREES = 48.0  # beyond, half the mouth is hidden and the mesh guesses it
@@ -37,6 +27,7 @@ _MOST_DOUBT, _USUAL_DOUBT = 0.05, 0.025
 _HIDDEN_AROUND = 3  # rows before and after such a one: a hand comes and goes
 _MOST_COVERED = 0.04  # of the lips and a little around them
 _CLOSED_PERCENTILE = 25
+_TOGETHER = 512  # rows brought into the face's own frame at once
 
 
 @dataclass(frozen=True)
@@ -45,26 +36,49 @@ class Measured:
 
     indices: np.ndarray  # (N,) int64 frame indices in the stream
     shot: np.ndarray  # (N,) int32
-    points: np.ndarray  # (N, 51, 3) float32: the mouth, face widths, own frame
     lower: np.ndarray  # (N, P, 3) float32: LOWER_FACE, face widths, own frame
     placement: Placement
-    seen: np.ndarray  # (N, P, 3) float32: LOWER_FACE as the net saw it in that very picture, without smoothing
+    jitter: np.ndarray  # (N, P, 3) float16: what smoothing took out of `lower`, a hundredth of it at most
+    region: np.ndarray  # (N, 4) float32: x, y, size and angle of where the mesh is run, as of a `Region`
     usable: np.ndarray  # (N,) bool: near, frontal and certain enough to be dubbed
     bare: np.ndarray  # (N,) bool: usable, and nothing is before the lips: those may be learned from and judged by
 
     def __len__(self) -> int:
         return len(self.indices)
 
+    @property
+    def points(self) -> np.ndarray:
+        """(N, 51, 3) float32: the mouth, face widths, own frame."""
+        return self.lower[:, : len(mouth.MOUTH)]
+
     def gap(self) -> np.ndarray:
         """(N,) inner-lip gap, face widths."""
         return mouth.gap(self.points)
 
+    def seen(self, row: int) -> np.ndarray:
+        """(P, 3) LOWER_FACE as the net saw it in that very picture, without smoothing; face widths, own frame."""
+        return self.lower[row] + self.jitter[row]
+
+    def in_picture(self, *points: int, rows: slice = slice(None)) -> np.ndarray:
+        """(N, len(points), 2) pixels of points of LOWER_FACE, by their numbers in the mesh; of all rows or of some."""
+        own = self.lower[rows, [AT_LOWER[point] for point in points]]
+        return self.placement.rows(rows).to_picture(own)[..., :2]
+
+    def region_at(self, row: int) -> Region:
+        """Where the mesh is run to see this face again."""
+        return Region(*self.region[row].tolist())
+
 
 def measure(track: FaceTrack) -> Measured:
     """What the mouth of `track` did in each of its frames."""
-    placement = place(track.landmarks)
-    lower = placement.to_own(track.landmarks[:, LOWER_FACE]).astype(np.float32)
-    seen = placement.to_own(track.raw[:, LOWER_FACE]).astype(np.float32)
+    placement = place(track.at(*STABLE))
+    lower = np.empty((len(track), len(LOWER_FACE), 3), np.float32)
+    jitter = np.empty(lower.shape, np.float16)
+    for start in range(0, len(track), _TOGETHER):
+        rows = slice(start, start + _TOGETHER)
+        there = placement.rows(rows)
+        lower[rows] = there.to_own(track.landmarks[rows, : len(LOWER_FACE)])
+        jitter[rows] = there.to_own(track.raw[rows]) - lower[rows]
     near = _near(placement.scale, track.shot)
     frontal = np.abs(placement.yaw_degrees()) <= MAX_YAW_DEGREES
     certain = (track.presence >= MIN_PRESENCE) & ~_guessed(track, placement.scale)
@@ -72,13 +86,19 @@ def measure(track: FaceTrack) -> Measured:
     return Measured(
         track.indices,
         track.shot,
-        lower[:, : len(mouth.MOUTH)],
         lower,
         placement,
-        seen,
+        jitter,
+        _regions(track),
         usable,
         usable & ~_covered(track, usable),
     )
+
+
+def _regions(track: FaceTrack) -> np.ndarray:
+    """(N, 4) float32 x, y, size, angle."""
+    regions = map(region_around, track.landmarks, track.at(*EYE_CORNERS))
+    return np.array([(r.x, r.y, r.size, r.angle) for r in regions], np.float32).reshape(-1, 4)
 
 
 def _guessed(track: FaceTrack, widths: np.ndarray) -> np.ndarray:

@@ -36,7 +36,7 @@ _RIGHT_EYE = [263,249,390,373,374,380,381,382,362,466,388,387,386,385,384,398,35
               260,259,257,258,286,414,446,261,448,449,450,451,452,453,464,342,445,444,443,442,441,413,265,353,276,283,
               282,295,372,340,346,347,348,349,350,357,465,383,300,293,334,296,336,285,417]
 # fmt: on
-_EYE_CORNERS = (33, 263)  # outer corners; their line gives the region's angle
+EYE_CORNERS = (33, 263)  # outer corners; their line gives the region's angle
 _MESH_ONLY = 468  # points without the irises
 
 
@@ -96,10 +96,15 @@ class FaceMesh:
 
 def region_of(points: np.ndarray) -> Region:
     """The region to run the mesh on next, from (478, 3) points: a square 1.5 times the face, eyes level."""
-    right, left = points[_EYE_CORNERS[0]], points[_EYE_CORNERS[1]]
+    return region_around(points[:_MESH_ONLY], points[list(EYE_CORNERS)])
+
+
+def region_around(points: np.ndarray, eye_corners: np.ndarray) -> Region:
+    """The same, from those (P, 3) points of a face that hold its outline and the (2, 3) corners of its eyes."""
+    right, left = eye_corners
     angle = math.atan2(left[1] - right[1], left[0] - right[0])
     cos, sin = math.cos(angle), math.sin(angle)
-    level = points[:_MESH_ONLY, :2] @ np.array([[cos, -sin], [sin, cos]])
+    level = points[:, :2] @ np.array([[cos, -sin], [sin, cos]])
     low, high = level.min(0), level.max(0)
     center = (low + high) / 2 @ np.array([[cos, sin], [-sin, cos]])
     return Region(float(center[0]), float(center[1]), 1.5 * float((high - low).max()), angle)

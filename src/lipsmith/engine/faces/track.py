@@ -19,11 +19,12 @@ import numpy as np
 import torch
 from scipy.ndimage import correlate1d
 
-from lipsmith.engine import mouth
+from lipsmith.engine import heap, mouth
 from lipsmith.engine.faces.align import likeness, place, shape_signature
 from lipsmith.engine.faces.detect import FaceDetector, Region
 from lipsmith.engine.faces.mesh import FaceMesh, region_of
 from lipsmith.engine.faces.occluders import OccluderFinder, lower_faces, share_hidden
+from lipsmith.engine.faces.points import KEPT, LOWER_FACE, STABLE, at
 from lipsmith.engine.media import decode, shots
 from lipsmith.engine.media.gops import Excerpt
 from lipsmith.engine.media.probe import require_video
@@ -36,7 +37,7 @@ MIN_PRESENCE = 0.5
 _HIDDEN_EVERY = 4  # frames between looks at what hides a mouth: it does so for longer
 _MIN_OVERLAP = 0.2  # of regions, to be the same face in neighbouring looks
 _MAX_FACES = 5  # per picture, largest first
-_LEAST_SIZE = 0.35  # of the largest face: smaller ones are passers-by, and each costs 6 kB a frame
+_LEAST_SIZE = 0.35  # of the largest face: smaller ones are passers-by
 _GAP_SECONDS = 2.0  # a face that returns within this time near its place is the same
 _LIKE = 0.5  # signature likeness above which a returning face is the same actor
 _PROGRESS_EVERY = 8  # frames
@@ -51,12 +52,12 @@ class FaceTrack:
 
     actor: int  # from 1, by screen time
     indices: np.ndarray  # (N,) int64 frame indices in the stream, increasing
-    landmarks: np.ndarray  # (N, 478, 3) float32, pixels of the coded picture, smoothed
+    landmarks: np.ndarray  # (N, K, 3) float32: KEPT, pixels of the coded picture, smoothed
     presence: np.ndarray  # (N,) float32 in [0, 1]
     doubt: np.ndarray  # (N,) float32 pixels between the lips as seen and as seen in the mirror: large where hidden
     covered: np.ndarray  # (N,) float32 in [0, 1]: share of the lips that something else is before
     shot: np.ndarray  # (N,) int32: number of the shot, from 0
-    raw: np.ndarray  # (N, 478, 3) float32, as the net saw each picture by itself: where pixels are to be taken from
+    raw: np.ndarray  # (N, P, 3) float32: LOWER_FACE as the net saw each picture by itself: pixels are taken from there
 
     def __post_init__(self) -> None:
         arrays = (self.indices, self.landmarks, self.raw, self.presence, self.doubt, self.covered, self.shot)
@@ -66,6 +67,10 @@ class FaceTrack:
 
     def __len__(self) -> int:
         return len(self.indices)
+
+    def at(self, *points: int) -> np.ndarray:
+        """(N, len(points), 3) smoothed points of the mesh, by their numbers. Raises KeyError for one not kept."""
+        return self.landmarks[:, at(points)]
 
     def segments(self) -> list[slice]:
         """Rows without a gap in time and without a cut."""
@@ -102,20 +107,20 @@ class _Growing:
     shot: int
     signature: np.ndarray | None = None
     rows: list[_Seen] = field(default_factory=list)
-    blocks: list[np.ndarray] = field(default_factory=list)  # (512, 478, 3) each: landmarks of the rows
+    blocks: list[np.ndarray] = field(default_factory=list)  # (512, K, 3) each: KEPT of the rows
 
     def add(self, seen: _Seen, points: np.ndarray) -> None:
         """Copied into a block: thousands of small arrays between pictures would leave the heap full of holes."""
         place = len(self.rows) % _BLOCK_ROWS
         if place == 0:
-            self.blocks.append(np.empty((_BLOCK_ROWS, *points.shape), np.float32))
-        self.blocks[-1][place] = points
+            self.blocks.append(np.empty((_BLOCK_ROWS, len(KEPT), 3), np.float32))
+        self.blocks[-1][place] = points[list(KEPT)]
         self.rows.append(seen)
         self.regions, self.last_index, self.shot = region_of(points), seen.frame, seen.shot
 
 
 class Tracker:
-    """Push pictures in order, then `finish`. Memory: landmarks only (6 kB a face and frame), never pictures."""
+    """Push pictures in order, then `finish`. Memory: landmarks only (2.5 kB a face and frame), never pictures."""
 
     def __init__(self, nets: Nets, *, frame_rate: float, rotation_degrees: int = 0) -> None:
         self._nets = nets
@@ -181,14 +186,14 @@ class Tracker:
 
     def _covered(self, pictures: Sequence[np.ndarray], points: np.ndarray) -> np.ndarray:
         """(n,) share of the lips that something is before."""
-        regions = lower_faces(place(points))
+        regions = lower_faces(place(points[:, STABLE]))
         likely = self._nets.occluders.look(pictures, regions)
         lips = points[:, mouth.LIPS_OUTER, :2]
         return np.array([share_hidden(*each) for each in zip(likely, lips, regions, strict=True)])
 
     def _whose(self, index: int, points: np.ndarray) -> _Growing:
         """The growing track that these (n, 478, 3) points continue, or a new one."""
-        region, signature = region_of(points[0]), shape_signature(points)
+        region, signature = region_of(points[0]), shape_signature(points[:, STABLE])
         free = [f for f in self._faces if f.last_index < index]
         near = [
             f
@@ -211,19 +216,19 @@ class Tracker:
         return face
 
     def _track(self, number: int, face: _Growing) -> FaceTrack:
-        raw = np.concatenate(face.blocks)[: len(face.rows)]
+        landmarks = np.concatenate(face.blocks)[: len(face.rows)]
+        face.blocks.clear()
         indices, presence, doubt, covered, shot = zip(*face.rows, strict=True)
         track = FaceTrack(
             number,
             np.array(indices, np.int64),
-            raw.copy(),
+            landmarks,
             np.array(presence, np.float32),
             np.array(doubt, np.float32),
             np.array(covered, np.float32),
             np.array(shot, np.int32),
-            raw,
+            landmarks[:, : len(LOWER_FACE)].copy(),
         )
-        face.blocks.clear()
         smooth(track, self._frame_rate)
         return track
 
@@ -364,6 +369,8 @@ def watch(
             release()
         if count % _PROGRESS_EVERY == 0:
             progress(stage, count, total)
+        if count % heap.EVERY_FRAMES == 0:
+            heap.give_back()
     while waiting:
         release()
     cuts += finder.cuts()

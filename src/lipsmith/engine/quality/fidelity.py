@@ -122,15 +122,15 @@ class Seen:
     @classmethod
     def of(cls, track: FaceTrack, frame_seconds: np.ndarray) -> Seen:
         """`frame_seconds` (F,): when each frame of the stream is shown."""
-        points, measured = track.landmarks, measure(track)
+        measured = measure(track)
         width = measured.placement.scale
         return cls(
             actor=track.actor,
             measured=measured,
             seconds=frame_seconds[track.indices],
-            region=_region(points, width),
-            mouth=_mouth_box(points, width),
-            outline=points[:, _LOWER_FACE, :2].copy(),
+            region=_region(track, width),
+            mouth=_mouth_box(track.at(*mouth.LIPS_OUTER)[..., :2], width),
+            outline=track.at(*_LOWER_FACE)[..., :2].copy(),
             segments=tuple(track.segments()),
         )
 
@@ -170,18 +170,17 @@ def same_places(before: Sequence[Seen], after: Sequence[Seen]) -> tuple[tuple[Se
     return tuple((one, other) for one in before if (other := _same_place(one, after)) is not None)
 
 
-def _region(points: np.ndarray, width: np.ndarray) -> np.ndarray:
-    middle = points[:, _CHEEKS, 0].mean(1)
-    chin, brow = points[:, _CHIN, 1], points[:, _BROW_LINE, 1]
+def _region(track: FaceTrack, width: np.ndarray) -> np.ndarray:
+    middle = track.at(*_CHEEKS)[..., 0].mean(1)
+    chin, brow = track.at(_CHIN, _BROW_LINE)[..., 1].T
     low, high = np.maximum(chin, brow), np.minimum(chin, brow)
     return np.stack(
         [middle - _REGION_SIDE * width, high, middle + _REGION_SIDE * width, low + _REGION_BELOW_CHIN * width], 1
     )
 
 
-def _mouth_box(points: np.ndarray, width: np.ndarray) -> np.ndarray:
-    """The lips with a margin of a tenth of the face around, and room for an open mouth below."""
-    lips = points[:, mouth.LIPS_OUTER, :2]
+def _mouth_box(lips: np.ndarray, width: np.ndarray) -> np.ndarray:
+    """(N, P, 2) lips with a margin of a tenth of the face around, and room for an open mouth below."""
     margin = 0.1 * width[:, None]
     return np.concatenate([lips.min(1) - margin, lips.max(1) + margin], 1)
 

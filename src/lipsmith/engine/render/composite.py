@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from lipsmith.engine.faces.measure import AT_LOWER
+from lipsmith.engine.faces.points import AT_LOWER
 
 # Outline of the replaced region: under the nose, beside the mouth, inside the jaw.
 # fmt: off

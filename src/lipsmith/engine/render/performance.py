@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from lipsmith.engine import mouth
+from lipsmith.engine import heap, mouth
 from lipsmith.engine.faces.detect import Region
 from lipsmith.engine.faces.occluders import lower_faces
 from lipsmith.engine.faces.shield import Glimpse, shields
@@ -24,7 +24,7 @@ from lipsmith.engine.media.frame import Box, Frame
 from lipsmith.engine.media.spec import VideoSpec
 from lipsmith.engine.render.painter import MOST_FOLDED, Painted, Painter, paint_box
 from lipsmith.engine.render.retrieval import Choice
-from lipsmith.engine.render.target import Target
+from lipsmith.engine.render.target import Aim, Target
 
 BATCH = 8  # frames looked at together
 GAP_TOLERANCE = 0.03  # face widths: 3 % is also what counts as closed
@@ -43,7 +43,6 @@ class Part:
     target: Target
     choice: Choice
     painter: Painter
-    regions: tuple[Region, ...]  # (T,) mesh regions of the face in each dubbed frame
     own_mouths: np.ndarray  # (S, 51, 3) of his library
 
 
@@ -83,10 +82,12 @@ class _Task:
 
     part: Part
     row: int  # in the part's target
+    aim: Aim
     frame: Frame
     box: Box
     plate: np.ndarray  # codes of the box
     lower_face: Region
+    region: Region  # where the mesh looks at it
     kept: np.ndarray | None = None  # (h, w) in [0, 1] what of the box stays as it was filmed
 
 
@@ -111,7 +112,9 @@ class Performance:
 
     def play(self, frames: Iterable[Frame]) -> Iterator[Frame]:
         waiting: list[Frame] = []
-        for frame in frames:
+        for count, frame in enumerate(frames, 1):
+            if count % heap.EVERY_FRAMES == 0:
+                heap.give_back()
             waiting.append(frame)
             if len(waiting) == BATCH:
                 yield from self._edit(waiting)
@@ -135,33 +138,32 @@ class Performance:
 
     def _task(self, part: Part, row: int, frame: Frame) -> _Task:
         target = part.target
-        unit = float(target.placement.scale[row])
-        box = paint_box(target.plate[row], target.lower[row], unit, self._video.width, self._video.height)
-        (lower_face,) = lower_faces(target.placement.rows(slice(row, row + 1)))
-        return _Task(part, row, frame, box, color.read_codes(frame, box), lower_face)
+        aim, region = target.at(row), target.measured.region_at(target.rows[row])
+        box = paint_box(aim.plate, aim.lower, aim.unit, self._video.width, self._video.height)
+        (lower_face,) = lower_faces(aim.placement)
+        return _Task(part, row, aim, frame, box, color.read_codes(frame, box), lower_face, region)
 
     def _shields(self, tasks: list[_Task]) -> list[np.ndarray | None]:
         """Of each crop what must stay as it was filmed, or None."""
-        glimpses = [Glimpse(t.frame, t.lower_face, t.part.target.plate[t.row], t.box) for t in tasks]
+        glimpses = [Glimpse(t.frame, t.lower_face, t.aim.plate, t.box) for t in tasks]
         return shields(glimpses, self._nets.occluders, self._video)
 
     def _paint(self, tasks: list[_Task]) -> list[_Result]:
-        painted = [self._painted(t, int(t.part.choice.rows[t.row]), t.part.target.lower[t.row]) for t in tasks]
+        painted = [self._painted(t, int(t.part.choice.rows[t.row]), t.aim.lower) for t in tasks]
         errors = self._errors(tasks, painted)
         results = [_Result(p, e) for p, e in zip(painted, errors, strict=True)]
         return [r if r.error <= 1 else self._again(t, r) for t, r in zip(tasks, results, strict=True)]
 
     def _painted(self, task: _Task, library_row: int, wanted: np.ndarray) -> Painted:
-        target, row = task.part.target, task.row
         return task.part.painter.paint(
             task.plate,
             task.box,
-            target.plate[row],
+            task.aim.plate,
             wanted,
-            float(target.placement.scale[row]),
+            task.aim.unit,
             library_row,
             still=task.kept,
-            weight=float(target.weight[row]),
+            weight=float(task.part.target.weight[task.row]),
             size=(self._video.width, self._video.height),
         )
 
@@ -171,7 +173,7 @@ class Performance:
         used = int(task.part.choice.rows[task.row])
         others = [int(r) for r in task.part.choice.alternatives[task.row] if abs(int(r) - used) > 1][:_TRIES]
         for library_row in others:
-            best = self._better(best, task, self._painted(task, library_row, task.part.target.lower[task.row]))
+            best = self._better(best, task, self._painted(task, library_row, task.aim.lower))
             if best.error <= 1:
                 return best
         self.tally.softened += 1
@@ -182,12 +184,11 @@ class Performance:
 
     def _gentler(self, task: _Task, library_row: int) -> np.ndarray:
         """(P, 2) wanted points moved half-way to what the library's mouth does by itself."""
-        target, row = task.part.target, task.row
+        aim = task.aim
         own = task.part.own_mouths[library_row]
-        change = (1 - _GENTLER) * (own - target.mouths[row])
-        moved = target.placement.rows(slice(row, row + 1)).to_picture(change[None])[0, :, :2]
-        still = target.placement.rows(slice(row, row + 1)).to_picture(np.zeros_like(change)[None])[0, :, :2]
-        wanted = target.lower[row].copy()
+        change = (1 - _GENTLER) * (own - task.part.target.mouths[task.row])
+        moved, still = aim.placement.to_picture(np.stack([change, np.zeros_like(change)]))[..., :2]
+        wanted = aim.lower.copy()
         wanted[: len(mouth.MOUTH)] += moved - still
         return wanted
 
@@ -200,7 +201,7 @@ class Performance:
         if not tasks:
             return []
         views = [
-            view(task.frame, task.part.regions[task.row], self._video, Patch(task.box, p.codes))
+            view(task.frame, task.region, self._video, Patch(task.box, p.codes))
             for task, p in zip(tasks, painted, strict=True)
         ]
         landmarks, presence = self._nets.mesh.landmarks([v.picture for v in views], [v.region for v in views])
@@ -220,8 +221,7 @@ def _off(seen: np.ndarray, task: _Task) -> tuple[float, float]:
 
     Where the whole mouth sits is left aside: the mesh reads a face's place from eyes and nose too.
     """
-    wanted = task.part.target.lower[task.row][: len(mouth.MOUTH)]
-    unit = float(task.part.target.placement.scale[task.row])
+    wanted, unit = task.aim.lower[: len(mouth.MOUTH)], task.aim.unit
     apart = (seen - wanted)[:_LIPS]
     apart = apart - apart.mean(0)
     upper, lower = mouth.GAP_PAIRS[0]

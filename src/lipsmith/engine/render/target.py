@@ -47,18 +47,44 @@ def learn_jaw(lower: np.ndarray) -> JawResponse:
 
 
 @dataclass(frozen=True)
-class Target:
-    """One row per dubbed frame."""
+class Aim:
+    """One dubbed frame's points in pixels."""
 
-    indices: np.ndarray  # (T,) int64 frame indices in the stream
-    mouths: np.ndarray  # (T, 51, 3) wanted mouths, own frame, fades included
-    plate: np.ndarray  # (T, P, 2) float32 LOWER_FACE as it is, pixels
-    lower: np.ndarray  # (T, P, 2) float32 LOWER_FACE as wanted, pixels
-    placement: Placement
+    plate: np.ndarray  # (P, 2) float32 LOWER_FACE as it is
+    lower: np.ndarray  # (P, 2) float32 LOWER_FACE as wanted
+    placement: Placement  # one row
+
+    @property
+    def unit(self) -> float:
+        """Pixels per face width."""
+        return float(self.placement.scale[0])
+
+
+@dataclass(frozen=True)
+class Target:
+    """One row per dubbed frame of an unbroken run. What it holds of a frame is a mouth: a run may last an hour."""
+
+    measured: Measured
+    rows: np.ndarray  # (T,) int rows of `measured`
+    mouths: np.ndarray  # (T, 51, 3) float32 wanted mouths, own frame, fades included
     weight: np.ndarray  # (T,) float32 in [0, 1]: 1 dubbed, towards 0 at the ends of a span
+    jaw: JawResponse
 
     def __len__(self) -> int:
-        return len(self.indices)
+        return len(self.rows)
+
+    @property
+    def indices(self) -> np.ndarray:
+        """(T,) int64 frame indices in the stream."""
+        return self.measured.indices[self.rows]
+
+    def at(self, row: int) -> Aim:
+        """The points of one of its frames."""
+        one = self.rows[row : row + 1]
+        lower, placement = self.measured.lower[one], self.measured.placement.rows(one)
+        goal = mouth.parted(lower + self.jaw.follow(self.mouths[row] - self.measured.points[one]))
+        plate, wanted = placement.to_picture(np.concatenate([mouth.parted(lower), goal]))[..., :2].astype(np.float32)
+        return Aim(plate, wanted, placement)
 
 
 def aim(measured: Measured, rows: np.ndarray, mouths: np.ndarray, weight: np.ndarray, jaw: JawResponse) -> Target:
@@ -67,18 +93,8 @@ def aim(measured: Measured, rows: np.ndarray, mouths: np.ndarray, weight: np.nda
     Where `weight` is below 1 the mouth is on its way between the plate's own and the wanted one.
     """
     own = measured.points[rows]
-    mouths = own + weight[:, None, None] * (mouths - own)
-    lower = measured.lower[rows]
-    placement = measured.placement.rows(rows)
-    goal = mouth.parted(lower + jaw.follow(mouths - own))
-    return Target(
-        measured.indices[rows],
-        mouths.astype(np.float32),
-        placement.to_picture(mouth.parted(lower))[..., :2].astype(np.float32),
-        placement.to_picture(goal)[..., :2].astype(np.float32),
-        placement,
-        weight.astype(np.float32),
-    )
+    faded = own + weight[:, None, None] * (mouths - own)
+    return Target(measured, rows, faded.astype(np.float32), weight.astype(np.float32), jaw)
 
 
 def settled(mouths: np.ndarray, frame_rate: float) -> np.ndarray:
