@@ -44,7 +44,7 @@ def run() -> None:
 
 
 def _heard(path: Path, scorer: Scorer) -> np.ndarray:
-    return scorer.hear(features.extract(talker.voice_of(path), talker.listener()))
+    return scorer.hear(features.extract(talker.voice_of(path), talker.listener()).values)
 
 
 def _clip(path: Path, heard: dict[Path, np.ndarray], scorer: Scorer, rng: np.random.Generator) -> dict[str, object]:

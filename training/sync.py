@@ -178,7 +178,7 @@ def _judge(scorer: Scorer, judges: list[Example]) -> dict[str, float]:
     """Of 2 s windows every second: within 40 ms of what the whole clip says."""
     within = []
     for e in judges:
-        heard = scorer.hear(e.voices[0].features)
+        heard = scorer.hear(e.voices[0].features.values)
         seen, seconds = sync.lips(e.talker.displacements)[e.talker.usable], e.talker.seconds[e.talker.usable]
         whole = sync.best_offset(heard, seen, seconds, scorer).offset_seconds
         for start in np.arange(seconds[0], seconds[-1] - 2, 1.0):

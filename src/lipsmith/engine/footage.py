@@ -144,10 +144,10 @@ def _excerpt(spec: MediaSpec, video: VideoSpec, near: Near) -> Excerpt | None:
 
 @dataclass(frozen=True)
 class _Heard:
-    """The source's own sound in features, from `start_seconds` after the first frame on."""
+    """The source's own sound, from `start_seconds` after the first frame on."""
 
-    features: features.SpeechFeatures
-    said: MouthPath  # a row per row of `features`
+    points: np.ndarray  # (T, D) what the sync scorer hears of it
+    said: MouthPath  # a row per row of `points`
     start_seconds: float
 
     def path(self, seconds: np.ndarray) -> MouthPath:
@@ -181,9 +181,13 @@ def _hear(
         return None  # probe has warned of it; the picture can be dubbed all the same
     if waveform.silent:
         return None
-    found = features.extract(waveform, features.load_listener(store, device))
-    rows = np.arange(len(found)) / features.ROWS_PER_SECOND
-    return _Heard(found, motion.speak(waveform, found, motion.MotionModel(device), rows), start)
+    speech, ear = motion.Listening(motion.MotionModel(device)), sync.ear()
+    for piece in features.listen(waveform, features.load_listener(store, device)):
+        speech.push(piece)
+        ear.push(piece.values)
+    heard = speech.finish()
+    rows = np.arange(len(heard)) / features.ROWS_PER_SECOND
+    return _Heard(ear.finish(), motion.speak(waveform, heard, rows), start)
 
 
 def _first_seconds(blocks: Iterator[np.ndarray], seconds: float) -> Iterator[np.ndarray]:
@@ -199,7 +203,7 @@ def _first_seconds(blocks: Iterator[np.ndarray], seconds: float) -> Iterator[np.
 def _person(track: FaceTrack, pts: np.ndarray, video: VideoSpec, heard: _Heard | None) -> Person:
     measured = measure(track)
     seconds = (pts[measured.indices] - pts[0]) * float(video.time_base)
-    offset = sync.NOTHING if heard is None else sync.score(heard.features, measured, seconds - heard.start_seconds)
+    offset = sync.NOTHING if heard is None else sync.score(heard.points, measured, seconds - heard.start_seconds)
     middle = measured.region[:, :2].mean(0) / (video.width, video.height)
     central = 1 - float(np.linalg.norm(middle - 0.5)) / 0.71
     size = float(np.median(measured.placement.scale)) / min(video.width, video.height)

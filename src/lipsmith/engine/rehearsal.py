@@ -165,7 +165,8 @@ def rehearsed(
                 spans = clock.parse_ranges(voice.ranges, shown.video) or everywhere
                 parts += cast_parts(shown, person, actor_model, wanted, spans)
                 speaks = bool(np.abs(path.coefficients).max(initial=0.0) > 0)
-                cast.append(Role(person, voice, waveform, speaks, actor_model.calibration))
+                cast.append(Role(person, voice, waveform.seconds, speaks, actor_model.calibration))
+        del voices, roles, waveform, path, wanted  # of an hour they are 400 MB
         performance = Performance(shown.video, nets, tuple(parts))
         splice: SplicePlan | Whole = Whole("the video is looped")
         if shown is seen:
@@ -180,7 +181,7 @@ class Role:
 
     person: Person
     voice: VoiceFor
-    waveform: audio.Waveform
+    seconds: float  # of the voice
     speaks: bool
     calibration: calibration.Calibration
 
@@ -362,10 +363,13 @@ class Speech:
 
     def path(self, waveform: audio.Waveform, seconds: np.ndarray, script: str | None = None) -> MouthPath:
         """What a mouth does at (T,) times of the voice. Raises RequestError for a script that is not what it says."""
-        heard = features.extract(waveform, self._listener)
+        listening = motion.Listening(self._model)
+        for piece in features.listen(waveform, self._listener):
+            listening.push(piece)
+        heard = listening.finish()
         if script is not None:
             heard = replace(heard, closing=self._closing(waveform, script))
-        return motion.speak(waveform, heard, self._model, seconds)
+        return motion.speak(waveform, heard, seconds)
 
     def _closing(self, waveform: audio.Waveform, script: str) -> np.ndarray:
         probabilities = features.hear_phonemes(waveform, self._listener)
@@ -465,16 +469,14 @@ def _warnings(
     told = list(seen.spec.warnings)
     length = seen.video.duration_seconds_from_content - start_seconds
     for role in cast:
-        voice, waveform = role.voice, role.waveform
+        voice = role.voice
         told += footages.notes(role.person)
         if not role.speaks:
             told.append(f"{voice.path.name} holds no speech: the mouth rests.")
-        elif waveform.seconds > length + _LENGTH_TOLERANCE_SECONDS:
-            told.append(f"{voice.path.name} is {waveform.seconds - length:.1f} s longer than the video and was cut.")
-        elif not laid_inside and waveform.seconds < length - _LENGTH_TOLERANCE_SECONDS:
-            told.append(
-                f"{voice.path.name} ends {length - waveform.seconds:.1f} s before the video; the mouth rests then."
-            )
+        elif role.seconds > length + _LENGTH_TOLERANCE_SECONDS:
+            told.append(f"{voice.path.name} is {role.seconds - length:.1f} s longer than the video and was cut.")
+        elif not laid_inside and role.seconds < length - _LENGTH_TOLERANCE_SECONDS:
+            told.append(f"{voice.path.name} ends {length - role.seconds:.1f} s before the video; the mouth rests then.")
     if tally.shielded:
         told.append(
             f"In {_counted(tally.shielded)} something lies before a dubbed face (a hand, a microphone); it stays as "

@@ -41,7 +41,7 @@ def talker(seen: Footage, store: WeightStore, scorer: Scorer) -> Talker:
     points = measured.points[measured.usable]
     seconds = (seen.pts[measured.indices] - seen.pts[0])[measured.usable] * float(seen.video.time_base)
     sound = audio.gather(decode.audio(seen.spec.path, None, audio.SAMPLE_RATE))
-    heard = scorer.hear(extract(sound, load_listener(store, CPU)))
+    heard = scorer.hear(extract(sound, load_listener(store, CPU)).values)
     return Talker(heard, sync.lips(points - closed_mouth(points)), seconds)
 
 

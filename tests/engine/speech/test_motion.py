@@ -10,7 +10,7 @@ from lipsmith.engine import mouth
 from lipsmith.engine.mouth import MouthBasis
 from lipsmith.engine.speech import motion
 from lipsmith.engine.speech.audio import SAMPLE_RATE, Waveform
-from lipsmith.engine.speech.features import SIZE, SpeechFeatures
+from lipsmith.engine.speech.features import SIZE, Along, SpeechFeatures
 
 
 @pytest.fixture(scope="module")
@@ -22,16 +22,11 @@ def voice(seconds: float, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).normal(0, 0.1, round(seconds * SAMPLE_RATE)).astype(np.float32)
 
 
-def heard(spoken: list[float] | np.ndarray) -> SpeechFeatures:
-    values = np.zeros((len(spoken), SIZE), np.float32)
-    return SpeechFeatures(values, np.asarray(spoken, np.float32), np.zeros(len(spoken), np.float32))
-
-
-def phonemes(rows: int, first: int, last: int) -> SpeechFeatures:
-    """A phoneme every 100 ms between two rows."""
+def phonemes(rows: int, first: int, last: int) -> np.ndarray:
+    """(rows,) how surely one is heard: a phoneme every 100 ms between two rows."""
     spoken = np.zeros(rows)
     spoken[first:last:5] = 0.9
-    return heard(spoken)
+    return spoken
 
 
 def test_lips_meet_at_a_p_and_nowhere_else() -> None:
@@ -67,7 +62,7 @@ def test_a_mouth_does_not_rest_between_two_words() -> None:
         rows = len(sound) // 320 + 1
         spoken = np.zeros(rows)
         spoken[:50:5], spoken[rows - 50 :: 5] = 0.9, 0.9
-        pauses[seconds] = motion.gate(Waveform(sound), heard(spoken))[50 : rows - 50].min()
+        pauses[seconds] = motion.gate(Waveform(sound), spoken)[50 : rows - 50].min()
     assert pauses[0.4] == pytest.approx(1)
     assert pauses[1.2] == 0
 
@@ -93,7 +88,7 @@ def test_the_gate_opens_before_the_sound() -> None:
 
 
 def test_loud_noise_without_phonemes_leaves_the_gate_shut() -> None:
-    assert motion.gate(Waveform(voice(2)), heard(np.zeros(101))).max() == 0
+    assert motion.gate(Waveform(voice(2)), np.zeros(101)).max() == 0
 
 
 def test_no_sound_no_gate() -> None:
@@ -102,15 +97,38 @@ def test_no_sound_no_gate() -> None:
 
 def test_an_answer_does_not_depend_on_what_is_far_away(model: motion.MotionModel) -> None:
     values = np.random.default_rng(0).normal(size=(4000, SIZE)).astype(np.float32)
-    whole = model.coefficients(SpeechFeatures(values, *np.zeros((2, 4000), np.float32)))
-    part = model.coefficients(SpeechFeatures(values[1000:2000], *np.zeros((2, 1000), np.float32)))
+    whole, part = model.coefficients(values), model.coefficients(values[1000:2000])
     reach = motion.REACH
     assert np.allclose(whole[1000 + reach : 2000 - reach], part[reach:-reach], atol=1e-4)
+
+
+@pytest.mark.parametrize("pieces", [(400, 400, 200), (1, 5, 30, 964), (1000,)])
+def test_it_says_the_same_of_pieces_as_of_the_whole(model: motion.MotionModel, pieces: tuple[int, ...]) -> None:
+    values = np.random.default_rng(1).normal(size=(1000, SIZE)).astype(np.float32)
+    listening = motion.Listening(model)
+    for part in np.split(values, np.cumsum(pieces)[:-1]):
+        listening.push(SpeechFeatures(part, *np.zeros((2, len(part)), np.float32)))
+    assert np.allclose(listening.finish().coefficients, model.coefficients(values), atol=1e-5)
+
+
+def test_a_net_is_asked_for_every_row_once_and_for_few_at_a_time() -> None:
+    asked: list[int] = []
+
+    def sums(values: np.ndarray) -> np.ndarray:
+        asked.append(len(values))
+        return np.convolve(values[:, 0], np.ones(7))[3:-3, None]
+
+    values = np.random.default_rng(2).normal(size=(3000, SIZE))
+    along = Along(sums, 3)
+    for part in np.split(values, range(50, 3000, 50)):
+        along.push(part)
+    assert np.allclose(along.finish(), sums(values))
+    assert max(asked[:-1]) <= 56
 
 
 def test_the_mouth_rests_in_silence_and_after_the_voice(model: motion.MotionModel) -> None:
     waveform = Waveform(np.zeros(SAMPLE_RATE, np.float32))
     values = np.random.default_rng(0).normal(size=(51, SIZE)).astype(np.float32)
-    features = SpeechFeatures(values, *np.ones((2, 51), np.float32))
-    path = motion.speak(waveform, features, model, np.linspace(0, 3, 75))
+    heard = motion.Heard(model.coefficients(values), *np.ones((2, 51), np.float32))
+    path = motion.speak(waveform, heard, np.linspace(0, 3, 75))
     assert np.abs(path.coefficients).max() == 0

@@ -137,8 +137,8 @@ def project(mouths: np.ndarray, library: np.ndarray, calibration: Calibration) -
 
     Opening and width are kept as wanted within his range; all else is his.
     """
-    own = np.concatenate([_own_shapes(part, library) for part in parts(mouths)])
-    return _restored(own, mouths, calibration).astype(np.float32)
+    done = [_restored(_own_shapes(part, library), part, calibration).astype(np.float32) for part in parts(mouths)]
+    return np.concatenate(done)
 
 
 def _own_shapes(mouths: np.ndarray, library: np.ndarray) -> np.ndarray:

@@ -19,7 +19,7 @@ from lipsmith.engine.quality.files import FileVerdict, check_files
 from lipsmith.engine.quality.sync import SyncReport
 from lipsmith.engine.quality.syncnet import LipSync
 from lipsmith.engine.speech import audio
-from lipsmith.engine.speech.features import Listener, extract, load_listener
+from lipsmith.engine.speech.features import Listener, listen, load_listener
 from lipsmith.errors import BrokenMedia
 from lipsmith.weights import WeightStore
 
@@ -98,7 +98,10 @@ def _sound(spec: MediaSpec) -> audio.Waveform | None:
 def _sync(spec: MediaSpec, seen: Seen | None, sound: audio.Waveform | None, listener: Listener) -> SyncReport | None:
     if seen is None or sound is None:
         return None
-    best = sync.score(extract(sound, listener), seen.measured, seen.seconds)
+    ear = sync.ear()
+    for piece in listen(sound, listener):
+        ear.push(piece.values)
+    best = sync.score(ear.finish(), seen.measured, seen.seconds)
     if best is sync.NOTHING:
         return None
     rate = float(require_video(spec).frame_rate)

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from lipsmith.engine import mouth
 from lipsmith.engine.faces.measure import Measured, closed_mouth
 from lipsmith.engine.mouth import MouthBasis
-from lipsmith.engine.speech.features import ROWS_PER_SECOND, SpeechFeatures
+from lipsmith.engine.speech.features import ROWS_PER_SECOND, Along
 
 SCORER_FILE = Path(__file__).with_name("sync.npz")
 SEARCH_ROWS = 30  # +-0.6 s, 15 frames at 25 fps
@@ -30,6 +30,8 @@ _FAR_ROWS = 10  # beyond 0.2 s from the peak, agreement is chance
 # Mouths with voices that are not theirs: 95 % stay below the first, 95 % below the second (development speakers).
 _SURE_CONFIDENCE, _SURE_CORRELATION = 4.0, 0.3
 _WIDTH, _SPACE = 64, 32  # channels of the nets, directions of the space
+_HEARD_KERNELS = (7, 5)
+REACH = sum(size // 2 for size in _HEARD_KERNELS)  # rows of sound on each side that one row's point depends on
 
 
 @dataclass(frozen=True)
@@ -70,10 +72,10 @@ class Towers(nn.Module):
             nn.Conv1d(heard, _WIDTH, 1),
             nn.GELU(),
             nn.Dropout(dropout),
-            nn.Conv1d(_WIDTH, _WIDTH, 7, padding=3),
+            nn.Conv1d(_WIDTH, _WIDTH, _HEARD_KERNELS[0], padding="same"),
             nn.GELU(),
             nn.Dropout(dropout),
-            nn.Conv1d(_WIDTH, _SPACE, 5, padding=2),
+            nn.Conv1d(_WIDTH, _SPACE, _HEARD_KERNELS[1], padding="same"),
         )
         self.seen = nn.Sequential(
             nn.Conv1d(seen, _WIDTH, 9, padding=4),
@@ -102,9 +104,9 @@ class Scorer:
     temperature: float  # by which a difference of agreement becomes log odds
     nets: tuple[Towers, ...]
 
-    def hear(self, features: SpeechFeatures) -> np.ndarray:
-        """(T, D) float32: each row of a sound as a point of the space; a product of two such is a mean cosine."""
-        x = torch.from_numpy((features.values - self.mean) @ self.projection).T[None]
+    def hear(self, values: np.ndarray) -> np.ndarray:
+        """(T, 944) features -> (T, D) float32: each row as a point of the space; a product of two is a mean cosine."""
+        x = torch.from_numpy((values - self.mean) @ self.projection).T[None]
         with torch.inference_mode():
             return self._side_by_side([net.hear(x) for net in self.nets])
 
@@ -185,10 +187,15 @@ class SyncReport:
     confidence: float
 
 
-def score(features: SpeechFeatures, measured: Measured, seconds: np.ndarray) -> Offset:
-    """Offset between a sound's features and a measured face seen at (N,) times of that sound."""
+def ear() -> Along:
+    """Hears a sound piece by piece: what `score` wants of it."""
+    return Along(load_scorer().hear, REACH)
+
+
+def score(heard: np.ndarray, measured: Measured, seconds: np.ndarray) -> Offset:
+    """Offset between (T, D) of a sound, as `ear` has it, and a measured face seen at (N,) times of that sound."""
     if measured.bare.sum() < _LEAST_ROWS:
         return NOTHING
     points, scorer = measured.points[measured.bare], load_scorer()
     seen = lips(points - closed_mouth(points))
-    return best_offset(scorer.hear(features), seen, seconds[measured.bare], scorer)
+    return best_offset(heard, seen, seconds[measured.bare], scorer)

@@ -8,8 +8,8 @@ the sound's own clock, not on video frames, so that any frame rate reads the sam
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
@@ -59,17 +59,45 @@ def load_listener(store: WeightStore, device: torch.device) -> Listener:
     )
 
 
-def extract(waveform: Waveform, listener: Listener) -> SpeechFeatures:
-    """Features of the whole sound, made piece by piece on a fixed grid: memory for one piece, whatever the length."""
-    rows = _rows(waveform)
-    values = np.empty((rows, SIZE), np.float32)
-    spoken, closing = np.empty(rows, np.float32), np.empty(rows, np.float32)
+def listen(waveform: Waveform, listener: Listener) -> Iterator[SpeechFeatures]:
+    """Features of a sound, 8 s after 8 s: an hour of them is 680 MB."""
     for piece in _pieces(waveform):
-        states, heard = _listen(piece.sound, listener)
-        values[piece.rows] = states[piece.kept]
-        spoken[piece.rows] = 1 - heard[piece.kept, BLANK]
-        closing[piece.rows] = heard[piece.kept][:, CLOSURES].sum(1)
-    return SpeechFeatures(values, spoken, closing)
+        states, heard = (values[piece.kept] for values in _listen(piece.sound, listener))
+        yield SpeechFeatures(states, 1 - heard[:, BLANK], heard[:, CLOSURES].sum(1))
+
+
+def extract(waveform: Waveform, listener: Listener) -> SpeechFeatures:
+    """Features of the whole of a short sound."""
+    pieces = list(listen(waveform, listener))
+    return SpeechFeatures(*(np.concatenate([getattr(p, f.name) for p in pieces]) for f in fields(SpeechFeatures)))
+
+
+class Along:
+    """A net led along rows that come a piece at a time. What it says is what it would say of all of them at once."""
+
+    def __init__(self, net: Callable[[np.ndarray], np.ndarray], reach: int) -> None:
+        """`net`: (T, 944) -> (T, K), each row from at most `reach` rows on either side."""
+        self._net, self._reach = net, reach
+        self._rows, self._lead = np.zeros((0, SIZE), np.float32), 0  # what is still needed; of it, already answered for
+        self._said: list[np.ndarray] = []
+
+    def push(self, values: np.ndarray) -> None:
+        """The next (T, 944) rows."""
+        self._rows = np.concatenate([self._rows, values])
+        self._answer(len(self._rows) - self._reach)
+
+    def finish(self) -> np.ndarray:
+        """(T, K) of all that was pushed."""
+        self._answer(len(self._rows))
+        return np.concatenate(self._said) if self._said else self._net(self._rows)
+
+    def _answer(self, end: int) -> None:
+        """For the rows before `end`, whose context is there."""
+        if end <= self._lead:
+            return
+        self._said.append(self._net(self._rows)[self._lead : end])
+        first = max(end - self._reach, 0)
+        self._rows, self._lead = self._rows[first:], end - first
 
 
 def hear_phonemes(waveform: Waveform, listener: Listener) -> np.ndarray:

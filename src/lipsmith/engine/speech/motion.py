@@ -1,8 +1,9 @@
 """From any voice to what a mouth should do: the generic motion model and its silence gate.
 
-Takes `SpeechFeatures` and the waveform, gives a `MouthPath` at any times. Knows no actor: ranges and shapes are his
-`Calibration`'s. The model is a small ensemble of dilated convolutions (receptive field 0.38 s each way; normalised per
-row, so an answer does not depend on how the sound was cut), trained by `training/motion.py`.
+Takes the waveform and its `SpeechFeatures`, a piece at a time, gives a `MouthPath` at any times. Knows no actor:
+ranges and shapes are his `Calibration`'s. The model is a small ensemble of dilated convolutions (receptive field 0.38
+s each way; normalised per row, so an answer does not depend on how the sound was cut), trained by
+`training/motion.py`.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from torch import Tensor, nn
 
 from lipsmith.engine import mouth
 from lipsmith.engine.mouth import MouthBasis, MouthPath
-from lipsmith.engine.speech.audio import SAMPLE_RATE, Waveform
-from lipsmith.engine.speech.features import PHONETIC, ROWS_PER_SECOND, SIZE, SpeechFeatures
+from lipsmith.engine.speech.audio import Waveform
+from lipsmith.engine.speech.features import PHONETIC, ROWS_PER_SECOND, SIZE, Along, SpeechFeatures
 from lipsmith.engine.speech.phonemes import HOP
 
 MODEL_FILE = Path(__file__).with_name("motion.npz")
@@ -27,12 +28,10 @@ DILATIONS = (1, 2, 4, 8, 1, 2)
 # Nets that hear differently err differently: their mean is better than the best of them.
 EARS = {"phonetic": slice(0, PHONETIC), "whisper": slice(PHONETIC, SIZE), "both": slice(0, SIZE)}
 REACH = sum(DILATIONS)  # rows on each side that an output row depends on
-_PIECE = 1500  # rows at once: 30 s
 
 # The gate: a row is loud when it is within 50 dB of the speech level and above -66 dB full scale.
 _BELOW_SPEECH_DB = 50.0
 _FLOOR_DB = -66.0
-_WINDOW_SECONDS = 0.04
 _HEARD = 0.3  # certainty of a phoneme
 _PHONEME_AHEAD_SECONDS, _PHONEME_AFTER_SECONDS = 0.6, 0.4  # CTC skips phonemes and comes late: bridge the holes
 _OPEN_AHEAD_SECONDS = 0.12  # mouths open before they sound
@@ -101,41 +100,65 @@ class MotionModel:
                 self._nets.append(net.eval().to(device))
         self._device = device
 
-    def coefficients(self, features: SpeechFeatures) -> np.ndarray:
-        """(T, K) float32 at the features' own rows; the same whatever the length of the sound around them."""
-        rows = [self._piece(features.values, start) for start in range(0, len(features), _PIECE)]
-        return np.concatenate(rows) * self._spread if rows else np.zeros((0, len(self._spread)), np.float32)
-
-    def _piece(self, values: np.ndarray, start: int) -> np.ndarray:
-        end = min(start + _PIECE, len(values))
-        first, last = max(0, start - REACH), min(len(values), end + REACH)
-        x = torch.from_numpy(self._standard.apply(values[first:last]).T[None].astype(np.float32)).to(self._device)
+    def coefficients(self, values: np.ndarray) -> np.ndarray:
+        """(T, 944) features -> (T, K) float32; each row from `REACH` rows on either side."""
+        x = torch.from_numpy(self._standard.apply(values).T[None].astype(np.float32)).to(self._device)
         with torch.inference_mode():
             y = torch.stack([net(x) for net in self._nets]).mean(0)[0].T
-        return y[start - first : end - first].cpu().numpy()
+        return y.cpu().numpy() * self._spread
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What is left of a sound once it was listened to: row k describes the time around k / 50 s."""
+
+    coefficients: np.ndarray  # (T, K) float32, before gate and closures
+    spoken: np.ndarray  # (T,) float32 in [0, 1], as of `SpeechFeatures`
+    closing: np.ndarray  # (T,) float32 in [0, 1]
+
+    def __len__(self) -> int:
+        return len(self.coefficients)
+
+
+class Listening:
+    """Pieces of speech in, `Heard` out: the features themselves are let go."""
+
+    def __init__(self, model: MotionModel) -> None:
+        self._along = Along(model.coefficients, REACH)
+        self._spoken: list[np.ndarray] = []
+        self._closing: list[np.ndarray] = []
+
+    def push(self, piece: SpeechFeatures) -> None:
+        self._along.push(piece.values)
+        self._spoken.append(piece.spoken)
+        self._closing.append(piece.closing)
+
+    def finish(self) -> Heard:
+        return Heard(self._along.finish(), np.concatenate(self._spoken), np.concatenate(self._closing))
 
 
 def loudness(waveform: Waveform) -> np.ndarray:
-    """(T,) level in dB full scale of 40 ms around each feature row."""
-    count = len(waveform.samples) // HOP + 1
-    half = round(_WINDOW_SECONDS * SAMPLE_RATE / 2)
-    energy = np.concatenate([[0.0], np.cumsum(np.square(waveform.samples, dtype=np.float64))])
-    centers = np.arange(count) * HOP
-    low, high = np.clip(centers - half, 0, len(energy) - 1), np.clip(centers + half, 0, len(energy) - 1)
-    mean = (energy[high] - energy[low]) / np.maximum(high - low, 1)
-    return 10 * np.log10(mean + 1e-12)
+    """(T,) level in dB full scale of 40 ms around each feature row: of the hop before it and the one after."""
+    whole, rest = np.split(waveform.samples, [len(waveform.samples) // HOP * HOP])
+    hops = whole.reshape(-1, HOP)
+    energy = np.append(np.einsum("ij,ij->i", hops, hops), rest @ rest).astype(np.float64)
+    size = np.append(np.full(len(hops), HOP), len(rest))
+    around = [values + np.append(0, values[:-1]) for values in (energy, size)]
+    return 10 * np.log10(around[0] / np.maximum(around[1], 1) + 1e-12)
 
 
-def gate(waveform: Waveform, features: SpeechFeatures) -> np.ndarray:
+def gate(waveform: Waveform, spoken: np.ndarray) -> np.ndarray:
     """(T,) in [0, 1] per feature row: 1 while somebody speaks, 0 in silence, music, noise and laughter.
+
+    `spoken`: (T,) how surely a phoneme is heard, as of `SpeechFeatures`.
 
     A row is open when it is loud enough and a phoneme is heard near it; the encoder hears next to none in anything but
     speech (per second: 7-13 in speech, 0 in music, laughter and room noise). Short pauses between two such rows are
     open too. Ends glide.
     """
-    level = loudness(waveform)[: len(features)]
+    level = loudness(waveform)[: len(spoken)]
     loud = level > max(float(np.percentile(level, 95)) - _BELOW_SPEECH_DB, _FLOOR_DB)
-    heard = _around(features.spoken > _HEARD, _PHONEME_AHEAD_SECONDS, _PHONEME_AFTER_SECONDS)
+    heard = _around(spoken > _HEARD, _PHONEME_AHEAD_SECONDS, _PHONEME_AFTER_SECONDS)
     wide = _bridged(_around(loud & heard, _OPEN_AHEAD_SECONDS, _CLOSE_AFTER_SECONDS), _PAUSE_SECONDS)
     glide = max(3, round(_GLIDE_SECONDS * ROWS_PER_SECOND) | 1)
     window = np.hanning(glide + 2)[1:-1]
@@ -186,11 +209,11 @@ def _peaks(closing: np.ndarray) -> np.ndarray:
     return np.array([start + int(np.argmax(closing[start:end])) for start, end in edges.reshape(-1, 2)], int)
 
 
-def speak(waveform: Waveform, features: SpeechFeatures, model: MotionModel, seconds: np.ndarray) -> MouthPath:
+def speak(waveform: Waveform, heard: Heard, seconds: np.ndarray) -> MouthPath:
     """What a mouth does at (T,) times of the voice; rest before its start, after its end and in silence."""
-    calm = gaussian_filter1d(model.coefficients(features), _CALM_SECONDS * ROWS_PER_SECOND, axis=0, mode="nearest")
-    rows = shut(calm, features.closing, MouthBasis.load())
-    rows *= gate(waveform, features)[:, None]
+    calm = gaussian_filter1d(heard.coefficients, _CALM_SECONDS * ROWS_PER_SECOND, axis=0, mode="nearest")
+    rows = shut(calm, heard.closing, MouthBasis.load())
+    rows *= gate(waveform, heard.spoken)[:, None]
     at = np.arange(len(rows)) / ROWS_PER_SECOND
     sampled = [np.interp(seconds, at, column, left=0.0, right=0.0) for column in rows.T]
     return MouthPath(np.stack(sampled, 1).astype(np.float32))
