@@ -66,7 +66,11 @@ class Index:
 
 def crop_box(pixels: np.ndarray, scale: float, width: int, height: int) -> Box:
     """The box that holds (P, 2) lower-face points with a margin; even, inside the picture."""
-    margin = _MARGIN * scale
+    return box_around(pixels, _MARGIN * scale, width, height)
+
+
+def box_around(pixels: np.ndarray, margin: float, width: int, height: int) -> Box:
+    """The box that holds (P, 2) points with a margin in pixels; even, inside the picture."""
     low, high = np.floor(pixels.min(0) - margin).astype(int), np.ceil(pixels.max(0) + margin).astype(int)
     low = np.clip(low, 0, [width - 2, height - 2])
     high = np.clip(high, low + 2, [width, height])

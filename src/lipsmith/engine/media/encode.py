@@ -44,6 +44,7 @@ from av.video.stream import VideoStream
 
 from lipsmith.engine.media import clock, passlog
 from lipsmith.engine.media.firstpass import MOST_BETWEEN, FirstPass
+from lipsmith.engine.media.focus import READING, focused
 from lipsmith.engine.media.frame import Frame, side_data
 from lipsmith.engine.media.priority import keeping_priority
 from lipsmith.engine.media.spec import VideoSpec
@@ -167,6 +168,7 @@ class VideoEncoder:
         self._encoder_start = clock.rescale(video.start_pts, video.time_base, self._encoder_base) if late else 0
         self._times: dict[int, tuple[int, int]] = {}  # encoder's pts -> (pts, duration) in the source's time base
         self._last_pts: int | None = None
+        self._encoder = plan.encoder
         self._reorders = plan.encoder in _REORDERING
         context = stream.codec_context
         _state_facts(context, plan, video, source.sample_aspect_ratio, _color_tags(source.codec_context))
@@ -190,7 +192,7 @@ class VideoEncoder:
             yield self._restamped(packet)
 
     def _stamped(self, frame: Frame) -> av.VideoFrame:
-        picture = frame.picture
+        picture = focused(frame, self._encoder)
         picture.pict_type = 0  # else the encoder would follow the source's pattern of I, P and B
         pts = clock.rescale(frame.pts, frame.time_base, self._encoder_base) - self._encoder_start
         if self._last_pts is not None:
@@ -338,7 +340,7 @@ def _options(encoder: str, same_codec: bool, video: VideoSpec, picture: av.Video
     """What the encoder is told besides bit rate and the facts of the stream."""
     load = video.width * video.height * float(video.frame_rate)
     small = load < _SLOW_BELOW
-    opening = f"zones=0,{round(video.frame_rate)},b={_OPENING}"
+    told = [f"zones=0,{round(video.frame_rate)},b={_OPENING}", READING.get(encoder, "")]
     if encoder == "libx264":
         profile = _X264_PROFILES.get(video.profile or "") if same_codec else None
         intra = ["keyint=1"] if (video.profile or "").endswith("Intra") else []
@@ -346,11 +348,11 @@ def _options(encoder: str, same_codec: bool, video: VideoSpec, picture: av.Video
         return {
             "preset": "medium" if small else "veryfast" if load > _HUGE_ABOVE else "fast",
             "tune": "psnr",
-            "x264-params": ":".join([opening, *intra, *alone, *_steady(), *_hdr_parameters(picture, _X264_HDR)]),
+            "x264-params": ":".join([*told, *intra, *alone, *_steady(), *_hdr_parameters(picture, _X264_HDR)]),
             **({"profile": profile} if profile else {}),
         }
     if encoder == "libx265":
-        parameters = ["log-level=error", opening, "b-adapt=2", "pbratio=1", *_hdr_parameters(picture, _X265_HDR)]
+        parameters = ["log-level=error", *told, "b-adapt=2", "pbratio=1", *_hdr_parameters(picture, _X265_HDR)]
         if video.interlaced:  # each picture is a field
             parameters.append("interlace=tff")
         if same_codec and video.level:
@@ -358,8 +360,8 @@ def _options(encoder: str, same_codec: bool, video: VideoSpec, picture: av.Video
         preset = "veryfast" if load > _HUGE_ABOVE else "medium"
         return {"preset": preset, "tune": "psnr", "x265-params": ":".join(parameters)}
     if encoder == "libsvtav1":
-        told = ":".join(_hdr_parameters_av1(picture))
-        return {"preset": "9", **({"svtav1-params": told} if told else {})}
+        hdr = ":".join(_hdr_parameters_av1(picture))
+        return {"preset": "9", **({"svtav1-params": hdr} if hdr else {})}
     return _other_options(encoder, video)
 
 

@@ -14,30 +14,6 @@ from av.sidedata.sidedata import SideDataContainer
 
 
 @dataclass(frozen=True)
-class Frame:
-    """A decoded picture. The planes may be edited in place through `color.write_codes`, nothing else."""
-
-    index: int  # from 0, in presentation order within the stream
-    pts: int  # in units of time_base
-    time_base: Fraction
-    picture: av.VideoFrame
-
-    @property
-    def seconds(self) -> float:
-        """Presentation time in seconds on the container's clock."""
-        return float(self.pts * self.time_base)
-
-
-def side_data(picture: av.VideoFrame, kind: str) -> bytes | None:
-    """What a picture carries beside its samples (`kind`: AV_FRAME_DATA_...), None where it carries none.
-
-    Picture and what PyAV shows of it then hold each other: only the garbage collector frees them.
-    """
-    items = iter(cast(SideDataContainer, picture.side_data))
-    return next((bytes(item) for item in items if item.type.name == kind), None)
-
-
-@dataclass(frozen=True)
 class Box:
     """Half-open pixel rectangle [left, right) x [top, bottom) in coded pixels."""
 
@@ -70,3 +46,28 @@ class Box:
             -(-self.right // step) * step,
             -(-self.bottom // step) * step,
         ).clipped(width, height)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A decoded picture. The planes may be edited in place through `color.write_codes`, nothing else."""
+
+    index: int  # from 0, in presentation order within the stream
+    pts: int  # in units of time_base
+    time_base: Fraction
+    picture: av.VideoFrame
+    focus: tuple[Box, ...] = ()  # where new pixels are looked at: an encoder should be finer there
+
+    @property
+    def seconds(self) -> float:
+        """Presentation time in seconds on the container's clock."""
+        return float(self.pts * self.time_base)
+
+
+def side_data(picture: av.VideoFrame, kind: str) -> bytes | None:
+    """What a picture carries beside its samples (`kind`: AV_FRAME_DATA_...), None where it carries none.
+
+    Picture and what PyAV shows of it then hold each other: only the garbage collector frees them.
+    """
+    items = iter(cast(SideDataContainer, picture.side_data))
+    return next((bytes(item) for item in items if item.type.name == kind), None)

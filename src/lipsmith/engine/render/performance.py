@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from lipsmith.engine import heap, mouth
+from lipsmith.engine.actor.library import box_around
 from lipsmith.engine.faces.detect import Region
 from lipsmith.engine.faces.occluders import lower_faces
 from lipsmith.engine.faces.shield import Glimpse, shields
@@ -31,6 +32,7 @@ GAP_TOLERANCE = 0.03  # face widths: 3 % is also what counts as closed
 POINT_TOLERANCE = 0.035  # mean distance of lip points, face widths
 MIN_PRESENCE = 0.5
 _LIPS = len(mouth.LIPS)  # of the 51 mouth points
+_AROUND_LIPS = 0.06  # of the face width
 _TRIES = 3  # other library mouths
 _SETS_OF_FRAMES = ("dubbed", "shielded", "drawn")  # of a `Tally`
 _GENTLER = 0.5  # share of the wanted mouth that is kept in a gentler target
@@ -122,6 +124,7 @@ class Performance:
         yield from self._edit(waiting)
 
     def _edit(self, frames: list[Frame]) -> list[Frame]:
+        looked_at: dict[int, list[Box]] = {}
         for part, rows in zip(self._parts, self._rows, strict=True):
             tasks = [self._task(part, rows[f.index], f) for f in frames if f.index in rows]
             tasks = [replace(task, kept=kept) for task, kept in zip(tasks, self._shields(tasks), strict=True)]
@@ -134,7 +137,14 @@ class Performance:
                 self.tally.dubbed.add(task.frame.index)
                 if result.painted.drawn > 0.5:
                     self.tally.drawn.add(task.frame.index)
-        return frames
+                looked_at.setdefault(task.frame.index, []).append(self._lips(task.aim))
+        return [replace(frame, focus=tuple(looked_at.get(frame.index, ()))) for frame in frames]
+
+    def _lips(self, aim: Aim) -> Box:
+        """Where the new lips are, and a little around them."""
+        return box_around(
+            aim.lower[: len(mouth.LIPS_OUTER)], _AROUND_LIPS * aim.unit, self._video.width, self._video.height
+        )
 
     def _task(self, part: Part, row: int, frame: Frame) -> _Task:
         target = part.target

@@ -1,0 +1,71 @@
+"""New pixels that are looked at come out finer than others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.synthetic import Look, movie
+
+from lipsmith.engine.media import color, decode, gops, mux
+from lipsmith.engine.media.focus import focused
+from lipsmith.engine.media.frame import Box, Frame
+from lipsmith.engine.media.probe import probe
+from lipsmith.engine.media.spec import MediaSpec
+from lipsmith.engine.media.splice import SplicePlan, Whole
+
+FRAMES = 40
+LOOKED_AT, BESIDE = Box(32, 32, 64, 64), Box(96, 32, 128, 64)
+SHAPES = {
+    "h264": Look(frames=FRAMES, bit_rate=700_000),
+    "h264 10 bit": Look(pix_fmt="yuv420p10le", frames=FRAMES, bit_rate=700_000),
+    "hevc": Look("libx265", frames=FRAMES, bit_rate=700_000, options={"x265-params": "log-level=error"}),
+}
+
+
+def noisy(frames: Iterable[Frame], focus: tuple[Box, ...] = ()) -> Iterator[Frame]:
+    """The same grain, new in every frame, in two places."""
+    for frame in frames:
+        grain = np.random.default_rng(frame.index).normal(0, 12, (32, 32))
+        for box in (LOOKED_AT, BESIDE):
+            codes = color.read_codes(frame, box)
+            full = np.iinfo(codes.dtype).max if codes.dtype == np.uint8 else 1023
+            codes[..., 0] = np.clip(codes[..., 0] + grain * (full / 255), 0, full).astype(codes.dtype)
+            color.write_codes(frame, box, codes, np.ones((32, 32), np.float32))
+        yield replace(frame, focus=focus)
+
+
+def lost(spec: MediaSpec, out: Path, box: Box) -> float:
+    """Mean square error of luma there."""
+    pairs = zip(noisy(decode.frames(spec)), decode.frames(probe(out)), strict=True)
+    errors = [(color.read_codes(a, box)[..., 0].astype(float) - color.read_codes(b, box)[..., 0]) for a, b in pairs]
+    return float(np.mean(np.square(errors)))
+
+
+@pytest.mark.parametrize("cut", [True, False], ids=["in runs", "whole"])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_focus_is_finer(shape: str, cut: bool, tmp_path: Path) -> None:
+    spec = probe(movie(tmp_path / "shot.mp4", SHAPES[shape], ()))
+    ratios = []
+    for number, focus in enumerate([(), (LOOKED_AT,)]):
+        out = tmp_path / f"{number}.mp4"
+        stamps = gops.read(spec).stamps
+        plan = mux.plan_splice(spec, out, stamps, np.arange(len(stamps))) if cut else Whole("for a test")
+        assert isinstance(plan, SplicePlan) == cut
+        mux.rewrite(spec, out, noisy(decode.frames(spec), focus), None, splice=plan)
+        ratios.append(lost(spec, out, LOOKED_AT) / lost(spec, out, BESIDE))
+    assert ratios[1] < 0.75 * ratios[0]
+
+
+def test_samples_and_time_are_the_frames_own(tmp_path: Path) -> None:
+    spec = probe(movie(tmp_path / "shot.mp4", SHAPES["h264"], ()))
+    for frame in decode.frames(spec):
+        told = focused(replace(frame, focus=(LOOKED_AT, BESIDE)), "libx264")
+        assert told is not frame.picture
+        assert (told.pts, told.time_base, told.duration) == (frame.pts, frame.time_base, frame.picture.duration)
+        assert np.array_equal(told.to_ndarray(), frame.picture.to_ndarray())
+        assert focused(frame, "libx264") is frame.picture
+        assert focused(replace(frame, focus=(LOOKED_AT,)), "prores_ks") is frame.picture
