@@ -44,7 +44,7 @@ from av.video.stream import VideoStream
 
 from lipsmith.engine.media import clock, passlog
 from lipsmith.engine.media.firstpass import MOST_BETWEEN, FirstPass
-from lipsmith.engine.media.focus import READING, focused
+from lipsmith.engine.media.focus import VARYING, focused
 from lipsmith.engine.media.frame import Frame, side_data
 from lipsmith.engine.media.priority import keeping_priority
 from lipsmith.engine.media.spec import VideoSpec
@@ -340,7 +340,7 @@ def _options(encoder: str, same_codec: bool, video: VideoSpec, picture: av.Video
     """What the encoder is told besides bit rate and the facts of the stream."""
     load = video.width * video.height * float(video.frame_rate)
     small = load < _SLOW_BELOW
-    told = [f"zones=0,{round(video.frame_rate)},b={_OPENING}", READING.get(encoder, "")]
+    told = [f"zones=0,{round(video.frame_rate)},b={_OPENING}", VARYING]
     if encoder == "libx264":
         profile = _X264_PROFILES.get(video.profile or "") if same_codec else None
         intra = ["keyint=1"] if (video.profile or "").endswith("Intra") else []

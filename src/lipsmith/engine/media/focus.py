@@ -1,8 +1,8 @@
 """Finer where a viewer looks: regions of a picture that its encoder shall quantise less.
 
-Takes a frame with its `focus`, gives the picture with FFmpeg's regions of interest beside its samples, as x264 and
-x265 read them (not of interlaced pictures: FFmpeg passes none on). New lips are detail that the source's octets never
-held: at the source's quantiser they come out softer than the skin around them (docs/log.md).
+Takes a frame with its `focus`, gives the picture with FFmpeg's regions of interest beside its samples, as x264, x265
+and libvpx read them (not of interlaced pictures: FFmpeg passes none on). New lips are detail that the source's octets
+never held: at the source's quantiser they come out softer than the skin around them (docs/log.md).
 """
 
 from __future__ import annotations
@@ -13,14 +13,15 @@ from av.filter import Graph
 from lipsmith.engine.media.frame import Frame
 
 _FINER = -0.1  # of the encoder's quantiser range: 5 of H.264's 51
-# x264 and x265 read no regions where quantisers do not vary by place: they do, by next to nothing.
-READING = {"libx264": "aq-mode=1:aq-strength=0.01", "libx265": "aq-mode=1:aq-strength=0.01"}
+# x264 and x265 read no regions where quantisers do not vary by place: with this they do, by next to nothing.
+VARYING = "aq-mode=1:aq-strength=0.01"
+_READING = {"libx264", "libx265", "libvpx-vp9"}  # SVT-AV1, too, in blocks so large that a mouth gains nothing
 
 
 def focused(frame: Frame, encoder: str) -> av.VideoFrame:
     """The frame's picture for an FFmpeg encoder; the same samples, not copied."""
     picture = frame.picture
-    if not frame.focus or encoder not in READING:
+    if not frame.focus or encoder not in _READING:
         return picture
     graph, base = Graph(), frame.time_base
     size = f"video_size={picture.width}x{picture.height}:pix_fmt={picture.format.name}"
