@@ -28,7 +28,10 @@ _NEAR_CELLS = 6  # of that, around the matte: `matched` and `without_strangers` 
 _OUTLIER = np.array([0.12, 0.06, 0.06], np.float32)  # of the full code: differences of this size are other things
 _MOST = np.array([0.14, 0.035, 0.035], np.float32)  # of the full code: as far as light is matched
 _STRANGE = np.array([0.11, 0.05, 0.05], np.float32)  # of the full code: from once to twice this, skin becomes a hand
-_CRISP, _CRISP_MOST, _CRISP_SIGMA = 1.15, 0.9, 1.2  # detail over the library's; limit of sharpening; pixels
+_CRISP_MOST, _CRISP_SIGMA = 0.9, 1.2  # limit of sharpening; pixels
+# Of a new mouth's detail (root of its energy) what is given beyond the library's, since a codec takes as much of it.
+_TAKEN = {"hevc": 1.12, "mpeg4": 1.09, "vp9": 1.07}
+_TAKEN_ELSE = 1.03
 _CORE = 0.05  # of the face width, around the lips: always the actor's own mouth
 _MATCH_REACH = 0.16  # of the crop: how far a difference on the ring reaches
 
@@ -109,11 +112,11 @@ def matched(face: np.ndarray, plate: np.ndarray, matte: np.ndarray, full: int) -
     return face + cv2.resize(low, (width, height), interpolation=cv2.INTER_LINEAR)
 
 
-def crisped(face: np.ndarray, energy: float, lips: np.ndarray, full: int) -> np.ndarray:
+def crisped(face: np.ndarray, energy: float, lips: np.ndarray, full: int, codec: str) -> np.ndarray:
     """`face` with the detail back that resampling took: its luma sharpened until the lips have the library's `energy`.
 
     `energy`: mean square Laplacian of luma in [0, 1] around the lips of the library frame (`actor.library`); `lips`:
-    (20, 2) wanted outline. A little more is given than was lost, since the encoder will take its share again.
+    (20, 2) wanted outline. As much more is given as an encoder of this `codec` will take (docs/log.md).
     """
     low, high = np.clip(lips.min(0).astype(int), 0, None), lips.max(0).astype(int) + 1
     luma = face[..., 0]
@@ -121,7 +124,7 @@ def crisped(face: np.ndarray, energy: float, lips: np.ndarray, full: int) -> np.
     if part.size < 25:
         return face
     have = float(np.square(cv2.Laplacian(part, cv2.CV_32F)).mean()) + 1e-9
-    amount = float(np.clip(_CRISP * np.sqrt(energy / have) - 1, 0, _CRISP_MOST))
+    amount = float(np.clip(_TAKEN.get(codec, _TAKEN_ELSE) * np.sqrt(energy / have) - 1, 0, _CRISP_MOST))
     if amount < 0.02:
         return face
     out = face.copy()

@@ -49,7 +49,7 @@ class Painter:
     def __init__(self, library: Library, library_full: int, video: VideoSpec) -> None:
         """`library_full`: largest code of the library's bit depth; `video`: of the plates. Raises UnsupportedVideo."""
         self._library, self._library_full = library, library_full
-        self._full = (1 << video.bit_depth) - 1
+        self._full, self._codec = (1 << video.bit_depth) - 1, video.codec
         self._quarter_chroma = color.has_quarter_chroma(video.pix_fmt)
         self._tones = color.Tones.of(video.color, video.bit_depth, video.pix_fmt)
 
@@ -87,7 +87,7 @@ class Painter:
         own_face = sample(entry.codes, where.part(*near), quarter_chroma=self._quarter_chroma)
         face[near] = own_face * np.float32(self._full / self._library_full)
         energy = float(self._library.index.sharpness[library_row])
-        face = crisped(face, energy, goal[: len(mouth.LIPS_OUTER)], self._full)
+        face = crisped(face, energy, goal[: len(mouth.LIPS_OUTER)], self._full, self._codec)
         face = matched(face, below, shown.face, self._full)
         lack = self._open(face, below, shown, opening, own_opening, between)
         matte = without_strangers(shown.face, shown.core, face, below, self._full)
