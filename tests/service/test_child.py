@@ -10,7 +10,7 @@ from lipsmith.worker import child
 
 
 class Talker:
-    """The worker's end of the pipe to a child that tells where it stands every so many seconds, until it is told to."""
+    """The worker's end of the pipe to a child that tells where it stands every so many seconds."""
 
     def __init__(self, every: float) -> None:
         self.now, self.every, self.next = 0.0, every, every

@@ -106,12 +106,12 @@ def test_the_quality_of_a_dub_is_measured(owner: httpx.Client, busy: Server, lea
     assert usage["storage_bytes"] > 0
 
 
-def test_cancelling_kills(owner: httpx.Client, busy: Server, learnt: Ready) -> None:
+def test_cancelling_kills_within_a_second(owner: httpx.Client, busy: Server, learnt: Ready) -> None:
     job_id = generate(owner, learnt)
     await_running(owner, job_id)
     assert rendering()
     assert owner.post(f"/api/jobs/{job_id}/cancel").status_code == 202
-    until(lambda: not rendering(), 5)  # the contract's limit; how often a worker looks: test_child
+    until(lambda: not rendering(), 1.0)
     until(lambda: not busy.half_done(), 5)
     await_job(owner, job_id, "cancelled")
     assert owner.get(f"/v1/renders/{job_id}/download").status_code == 400
