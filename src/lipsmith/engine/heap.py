@@ -8,9 +8,21 @@ from __future__ import annotations
 
 import ctypes
 import sys
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from typing import TypeVar
 
-EVERY_FRAMES = 256  # often enough for the heap to stay small; 13 ms each time
+_EVERY = 256  # often enough for the heap to stay small; 13 ms each time
+
+_Frame = TypeVar("_Frame")
+
+
+def giving_back(frames: Iterable[_Frame]) -> Iterator[_Frame]:
+    """The frames; while they go by, what was freed on their way is given back now and then."""
+    for count, frame in enumerate(frames, 1):
+        yield frame
+        if count % _EVERY == 0:
+            give_back()
 
 
 def give_back() -> None:

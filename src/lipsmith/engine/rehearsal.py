@@ -403,10 +403,10 @@ def _part(
     """One unbroken run of frames."""
     measured, index = person.measured, actor.library.index
     goal = calibration.project(wanted[measured.indices[run.rows]], actor.upright, actor.calibration)
-    goal = goal + actor.posture.at(measured.placement.rotation[run.rows])
+    place = measured.placement.rows(run.rows)
+    goal = goal + actor.posture.at(place.rotation)
     aimed = targets.aim(measured, run.rows, targets.settled(goal, float(seen.video.frame_rate)), run.weight, jaw)
     own = actor.provenance.footage == seen.spec.path.name
-    place = measured.placement.rows(run.rows)
     tone = index.tone_at(aimed.indices % (seen.period or len(seen.pts))) if own else None
     choice = retrieve(Wanted(aimed.mouths, place.rotation, place.scale, tone), index)
     return Part(aimed, choice, painter, index.points)
@@ -519,7 +519,7 @@ def bounded(threads: int) -> Iterator[None]:
 
 
 class Watch:
-    """Seconds per stage; stages may come several times."""
+    """Seconds per stage; stages may come several times. At the end of each, what it freed goes back to the system."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}

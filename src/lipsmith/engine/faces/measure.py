@@ -38,7 +38,7 @@ class Measured:
     shot: np.ndarray  # (N,) int32
     lower: np.ndarray  # (N, P, 3) float32: LOWER_FACE, face widths, own frame
     placement: Placement
-    jitter: np.ndarray  # (N, P, 3) float16: what smoothing took out of `lower`, a hundredth of it at most
+    jitter: np.ndarray  # (N, P, 3) float16: what smoothing took out of `lower`
     region: np.ndarray  # (N, 4) float32: x, y, size and angle of where the mesh is run, as of a `Region`
     usable: np.ndarray  # (N,) bool: near, frontal and certain enough to be dubbed
     bare: np.ndarray  # (N,) bool: usable, and nothing is before the lips: those may be learned from and judged by

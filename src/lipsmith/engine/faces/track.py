@@ -19,12 +19,13 @@ import numpy as np
 import torch
 from scipy.ndimage import correlate1d
 
-from lipsmith.engine import heap, mouth
+from lipsmith.engine import mouth
 from lipsmith.engine.faces.align import likeness, place, shape_signature
 from lipsmith.engine.faces.detect import FaceDetector, Region
 from lipsmith.engine.faces.mesh import FaceMesh, region_of
 from lipsmith.engine.faces.occluders import OccluderFinder, lower_faces, share_hidden
 from lipsmith.engine.faces.points import KEPT, LOWER_FACE, STABLE, at
+from lipsmith.engine.heap import giving_back
 from lipsmith.engine.media import decode, shots
 from lipsmith.engine.media.gops import Excerpt
 from lipsmith.engine.media.probe import require_video
@@ -355,7 +356,7 @@ def watch(
         index, picture = waiting.popleft()
         tracker.push(Look(index, picture, index == begun or index in finder.cuts()))
 
-    for count, frame in enumerate(decode.frames(spec, excerpt, threads=threads)):
+    for count, frame in enumerate(giving_back(decode.frames(spec, excerpt, threads=threads))):
         if waiting and frame.index != waiting[-1][0] + 1:
             while waiting:
                 release()
@@ -369,8 +370,6 @@ def watch(
             release()
         if count % _PROGRESS_EVERY == 0:
             progress(stage, count, total)
-        if count % heap.EVERY_FRAMES == 0:
-            heap.give_back()
     while waiting:
         release()
     cuts += finder.cuts()

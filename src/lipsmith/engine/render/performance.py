@@ -13,13 +13,14 @@ from typing import Any
 
 import numpy as np
 
-from lipsmith.engine import heap, mouth
+from lipsmith.engine import mouth
 from lipsmith.engine.actor.library import box_around
 from lipsmith.engine.faces.detect import Region
 from lipsmith.engine.faces.occluders import lower_faces
 from lipsmith.engine.faces.shield import Glimpse, shields
 from lipsmith.engine.faces.track import Nets
 from lipsmith.engine.faces.view import Patch, view
+from lipsmith.engine.heap import giving_back
 from lipsmith.engine.media import color
 from lipsmith.engine.media.frame import Box, Frame
 from lipsmith.engine.media.spec import VideoSpec
@@ -114,9 +115,7 @@ class Performance:
 
     def play(self, frames: Iterable[Frame]) -> Iterator[Frame]:
         waiting: list[Frame] = []
-        for count, frame in enumerate(frames, 1):
-            if count % heap.EVERY_FRAMES == 0:
-                heap.give_back()
+        for frame in giving_back(frames):
             waiting.append(frame)
             if len(waiting) == BATCH:
                 yield from self._edit(waiting)
