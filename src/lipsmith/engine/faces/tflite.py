@@ -10,7 +10,7 @@ The three MediaPipe custom operators (attention crops) follow the published sour
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ class _Step:
     run: Callable[..., Tensor]
     inputs: tuple[int, ...]  # tensor numbers; computed ones only
     output: int
+    done: tuple[int, ...] = ()  # inputs that nobody asks for later: their memory is the next tensors'
 
 
 class TfliteNet(torch.nn.Module):
@@ -58,6 +59,8 @@ class TfliteNet(torch.nn.Module):
         values = {self._input: pixels}
         for step in self._steps:
             values[step.output] = step.run(*(values[i] for i in step.inputs))
+            for number in step.done:
+                del values[number]
         return tuple(values[i] for i in self._outputs)
 
 
@@ -83,7 +86,12 @@ class _GraphReader:
 
     def steps(self) -> tuple[_Step, ...]:
         found = (self._step(k) for k in range(self._graph.OperatorsLength()))
-        return tuple(step for step in found if step is not None)
+        steps: list[_Step] = []
+        wanted = set(self.outputs)
+        for step in reversed([step for step in found if step is not None]):
+            steps.append(replace(step, done=tuple(set(step.inputs) - wanted)))
+            wanted.update(step.inputs)
+        return tuple(reversed(steps))
 
     def _shape(self, tensor: int) -> tuple[int, ...]:
         t = self._graph.Tensors(tensor)
