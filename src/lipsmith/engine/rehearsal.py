@@ -167,7 +167,7 @@ def rehearsed(
                 speaks = bool(np.abs(path.coefficients).max(initial=0.0) > 0)
                 cast.append(Role(person, voice, waveform.seconds, speaks, actor_model.calibration))
         del voices, roles, waveform, path, wanted  # of an hour they are 400 MB
-        performance = Performance(shown.video, nets, tuple(parts))
+        performance = Performance(shown.video, nets, tuple(parts), options.threads)
         splice: SplicePlan | Whole = Whole("the video is looped")
         if shown is seen:
             with watch.stage("render"):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import Lock
 from zipfile import ZIP_STORED, ZipFile
 
 import cv2
@@ -177,23 +178,27 @@ class LibraryWriter:
 
 
 class Library:
-    """The written library, open for reading. One per process: it holds a file handle and a small cache."""
+    """The written library, open for reading. One per process: it holds a file handle and a small cache, for any thread."""
 
     def __init__(self, path: Path, index: Index) -> None:
         self.index = index
         self._archive = ZipFile(path)
         self._names = frozenset(self._archive.namelist())
         self._cache: OrderedDict[int, Entry] = OrderedDict()
+        self._lock = Lock()
 
     def entry(self, row: int) -> Entry:
         """The pixels of one library frame."""
-        if row not in self._cache:
+        with self._lock:
+            entry = self._cache.pop(row, None)
+        if entry is None:
             strange = self._unpacked(_strange_name(row), row) if _strange_name(row) in self._names else None
-            self._cache[row] = Entry(self._unpacked(_entry_name(row), row), self.index.pixels[row], strange)
+            entry = Entry(self._unpacked(_entry_name(row), row), self.index.pixels[row], strange)
+        with self._lock:
+            self._cache[row] = entry
             if len(self._cache) > _CACHE:
                 self._cache.popitem(last=False)
-        self._cache.move_to_end(row)
-        return self._cache[row]
+        return entry
 
     def _unpacked(self, name: str, row: int) -> np.ndarray:
         picture = cv2.imdecode(np.frombuffer(self._archive.read(name), np.uint8), cv2.IMREAD_UNCHANGED)

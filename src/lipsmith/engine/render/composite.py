@@ -23,8 +23,8 @@ _LIPS = slice(0, 20)
 # fmt: on
 _FEATHER = 0.10  # of the face width, inwards from the outline
 _EDGE = 0.05  # of the face width, from the crop's border: there the warp is at rest
-_MATCH_SIZE = 72  # pixels of the longer side at which light is compared
-_NEAR_CELLS = 6  # of that, around the matte: `matched` and `without_strangers` look no farther
+_MATCH_SIZE = 72  # cells of the crop's longer side by which light is compared
+_NEAR_CELLS = 6  # of that, around the matte: farther nothing is compared
 _OUTLIER = np.array([0.12, 0.06, 0.06], np.float32)  # of the full code: differences of this size are other things
 _MOST = np.array([0.14, 0.035, 0.035], np.float32)  # of the full code: as far as light is matched
 _STRANGE = np.array([0.11, 0.05, 0.05], np.float32)  # of the full code: from once to twice this, skin becomes a hand
@@ -38,41 +38,45 @@ _MATCH_REACH = 0.16  # of the crop: how far a difference on the ring reaches
 
 @dataclass(frozen=True)
 class Mattes:
-    """All float32 (h, w) in [0, 1]."""
+    """All float32 in [0, 1]; (n, m) is the size of `near`."""
 
-    face: np.ndarray  # where the actor's own lower face is shown
-    core: np.ndarray  # the lips and a little around, where it must be shown
-    edit: np.ndarray  # where anything may change
+    near: tuple[slice, slice]  # rows and columns of the crop: the lower face and the ring on which light is compared
+    cell: float  # pixels of the crop, side of what light is compared by
+    face: np.ndarray  # (n, m) where the actor's own lower face is shown
+    core: np.ndarray  # (n, m) the lips and a little around, where it must be shown
+    edit: np.ndarray  # (h, w) where anything may change
 
     @property
     def skin(self) -> np.ndarray:
-        """(h, w) bool: of the shown lower face what is not lips."""
+        """(n, m) bool: of the shown lower face what is not lips."""
         return (self.face > 0.5) & (self.core < 0.05)
 
 
 def mattes(wanted: np.ndarray, height: int, width: int, unit: float, inner: tuple[bool, bool, bool, bool]) -> Mattes:
     """For (P, 2) wanted points in a crop. `inner`: which sides (left, top, right, bottom) lie within the picture."""
-    outline = np.round(wanted[_OUTLINE] * 8).astype(np.int32)
-    mask = np.zeros((height, width), np.uint8)
-    cv2.fillPoly(mask, [outline], 255, lineType=cv2.LINE_AA, shift=3)
-    depth = cv2.distanceTransform((mask > 127).astype(np.uint8), cv2.DIST_L2, 3)
+    cell = max(height, width) / _MATCH_SIZE
+    near = _around(wanted[_OUTLINE], math.ceil(_NEAR_CELLS * cell), height, width)
+    corner = (near[1].start, near[0].start)
+    size = (near[0].stop - near[0].start, near[1].stop - near[1].start)
+    depth = cv2.distanceTransform(_filled(wanted[_OUTLINE] - corner, size), cv2.DIST_L2, 3)
     face = smooth_step(depth / (_FEATHER * unit))
-    lips = np.zeros((height, width), np.uint8)
-    cv2.fillPoly(lips, [np.round(wanted[_LIPS] * 8).astype(np.int32)], 255, lineType=cv2.LINE_AA, shift=3)
-    away = cv2.distanceTransform((lips < 128).astype(np.uint8), cv2.DIST_L2, 3)
+    away = cv2.distanceTransform(1 - _filled(wanted[_LIPS] - corner, size), cv2.DIST_L2, 3)
     core = 1 - smooth_step((away - _CORE * unit) / (_CORE * unit))
-    return Mattes(face, core, _edge(height, width, _EDGE * unit, inner))
+    return Mattes(near, cell, face, core, _edge(height, width, _EDGE * unit, inner))
 
 
-def needed(matte: np.ndarray) -> tuple[slice, slice]:
-    """The rows and columns that must be known of a layer shown under `matte`: with the ring around it."""
-    height, width = matte.shape
-    around = math.ceil(_NEAR_CELLS * max(height, width) / _MATCH_SIZE)
-    left, top, across, down = cv2.boundingRect((matte > 0).astype(np.uint8))
-    return (
-        slice(max(top - around, 0), min(top + down + around, height)),
-        slice(max(left - around, 0), min(left + across + around, width)),
-    )
+def _around(points: np.ndarray, margin: int, height: int, width: int) -> tuple[slice, slice]:
+    """Rows and columns of the crop that hold (n, 2) points and so many pixels around them; never empty."""
+    low = np.clip(np.floor(points.min(0)).astype(int) - margin, 0, [width - 1, height - 1])
+    high = np.clip(np.ceil(points.max(0)).astype(int) + 1 + margin, low + 1, [width, height])
+    return slice(int(low[1]), int(high[1])), slice(int(low[0]), int(high[0]))
+
+
+def _filled(outline: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """(h, w) uint8: 1 within the (n, 2) outline."""
+    mask = np.zeros(size, np.uint8)
+    cv2.fillPoly(mask, [np.round(outline * 8).astype(np.int32)], 255, lineType=cv2.LINE_AA, shift=3)
+    return cv2.threshold(mask, 127, 1, cv2.THRESH_BINARY)[1]
 
 
 def _edge(height: int, width: int, reach: float, inner: tuple[bool, bool, bool, bool]) -> np.ndarray:
@@ -91,25 +95,33 @@ def smooth_step(x: np.ndarray | float) -> np.ndarray:
     return x * x * (3 - 2 * x)
 
 
-def matched(face: np.ndarray, plate: np.ndarray, matte: np.ndarray, full: int) -> np.ndarray:
-    """(h, w, 3) float32 `face` in the light of `plate`, compared around the matte. `full`: largest code.
+def matched(face: np.ndarray, plate: np.ndarray, matte: np.ndarray, cell: float, full: int) -> np.ndarray:
+    """(h, w, 3) float32 `face` in the light of `plate`, compared around the matte in cells of so many pixels.
 
     What differs far more than light does (a finger, a collar, a microphone on one side only) does not count, and no
-    difference is followed beyond what light does within a shot: a tinted chin is worse than a dim one.
+    difference is followed beyond what light does within a shot: a tinted chin is worse than a dim one. `full`: largest
+    code.
     """
-    height, width = matte.shape
-    scale = _MATCH_SIZE / max(height, width)
-    size = (max(8, round(width * scale)), max(8, round(height * scale)))
-    difference = cv2.resize(plate - face, size, interpolation=cv2.INTER_AREA)
-    small = cv2.resize(matte, size, interpolation=cv2.INTER_AREA)
+    difference = _in_cells(plate, cell) - _in_cells(face, cell)
+    small = _in_cells(matte, cell)
     near = cv2.dilate((small > 0.02).astype(np.uint8), np.ones((9, 9), np.uint8))
     alike = np.exp(-np.square(difference / (full * _OUTLIER)).sum(-1))
     ring = (1 - small) ** 2 * near * (small < 0.6) * alike
-    sigma = _MATCH_REACH * max(size)
-    total = cv2.GaussianBlur(difference * ring[..., None], (0, 0), sigma)
-    weight = cv2.GaussianBlur(ring, (0, 0), sigma)[..., None]
-    low = np.clip(total / (weight + 1e-3), -full * _MOST, full * _MOST)
-    return face + cv2.resize(low, (width, height), interpolation=cv2.INTER_LINEAR)
+    total, weight = (_spread(values) for values in (difference * ring[..., None], ring))
+    low = np.clip(total / (weight[..., None] + 1e-3), -full * _MOST, full * _MOST)
+    return face + cv2.resize(low, matte.shape[::-1], interpolation=cv2.INTER_LINEAR)
+
+
+def _in_cells(values: np.ndarray, cell: float) -> np.ndarray:
+    """Means of about `cell` by `cell` pixels."""
+    height, width = values.shape[:2]
+    size = max(8, round(width / cell)), max(8, round(height / cell))
+    return cv2.resize(values, size, interpolation=cv2.INTER_AREA)
+
+
+def _spread(values: np.ndarray) -> np.ndarray:
+    """Beyond the border there is nothing."""
+    return cv2.GaussianBlur(values, (0, 0), _MATCH_REACH * _MATCH_SIZE, borderType=cv2.BORDER_CONSTANT)
 
 
 def crisped(face: np.ndarray, energy: float, lips: np.ndarray, full: int, codec: str) -> np.ndarray:
@@ -133,22 +145,24 @@ def crisped(face: np.ndarray, energy: float, lips: np.ndarray, full: int, codec:
 
 
 def without_strangers(
-    matte: np.ndarray, core: np.ndarray, face: np.ndarray, plate: np.ndarray, full: int
+    matte: np.ndarray, core: np.ndarray, face: np.ndarray, plate: np.ndarray, cell: float, full: int
 ) -> np.ndarray:
     """The matte without what only one layer shows: a hand, a microphone, a collar.
 
     Beside the lips (`core`, (h, w) in [0, 1]) both layers are skin in the same light and differ little. Where they
     differ much, one of them shows something else, and the plate knows better which.
     """
-    height, width = matte.shape
-    scale = _MATCH_SIZE / max(height, width)
-    size = (max(8, round(width * scale)), max(8, round(height * scale)))
-    difference = cv2.resize(face - plate, size, interpolation=cv2.INTER_AREA) / (full * _STRANGE)
+    difference = (_in_cells(face, cell) - _in_cells(plate, cell)) / (full * _STRANGE)
     strange = smooth_step(np.sqrt(np.square(difference).sum(-1)) - 1)
+    if not strange.any():
+        return matte
     strange = cv2.GaussianBlur(cv2.dilate(strange, np.ones((3, 3), np.uint8)), (0, 0), 1.0)
-    return matte * np.maximum(core, 1 - cv2.resize(strange, (width, height), interpolation=cv2.INTER_LINEAR))
+    return matte * np.maximum(core, 1 - cv2.resize(strange, matte.shape[::-1], interpolation=cv2.INTER_LINEAR))
 
 
 def joined(plate: np.ndarray, face: np.ndarray, matte: np.ndarray) -> np.ndarray:
     """matte * face + (1 - matte) * plate, float32."""
-    return plate + matte[..., None] * (face - plate)
+    mixed = face - plate
+    mixed *= matte[..., None]
+    mixed += plate
+    return mixed

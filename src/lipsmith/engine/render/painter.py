@@ -16,10 +16,10 @@ from lipsmith.engine.actor.library import Entry, Library, crop_box
 from lipsmith.engine.media import color
 from lipsmith.engine.media.frame import Box
 from lipsmith.engine.media.spec import VideoSpec
-from lipsmith.engine.render.composite import Mattes, crisped, joined, matched, mattes, needed, without_strangers
+from lipsmith.engine.render.composite import Mattes, crisped, joined, matched, mattes, without_strangers
 from lipsmith.engine.render.interior import Interior, Opening, drawn, hollow, lacking
 from lipsmith.engine.render.teeth import Between, with_teeth
-from lipsmith.engine.render.warp import Warp, sample, sample_mask
+from lipsmith.engine.render.warp import BackwardMap, Warp, sample, sample_mask
 
 # Squared face widths. Smaller folds, four cells of the warp's grid at a corner of the mouth, are not seen; other mouths
 # tried for their sake make neighbouring frames less alike (docs/log.md).
@@ -73,29 +73,41 @@ class Painter:
         corner = np.array([box.left, box.top], np.float32)
         goal, here = wanted - corner, own - corner
         height, width = plate.shape[:2]
-        entry = self._library.entry(library_row)
-        opening, own_opening = Opening.of(goal, unit), self._own_opening(entry, library_row)
-        warp = Warp(goal, height, width, unit, goal[: len(mouth.MOUTH)], opening.outline)
         inner = (box.left > 0, box.top > 0, box.right < size[0], box.bottom < size[1])
         shown = mattes(goal, height, width, unit, inner)
+        warp = Warp(goal, height, width, unit, goal[: len(mouth.MOUTH)], Opening.of(goal, unit).outline)
         moved = warp.back_to(here, held=True)
-        moved = moved if still is None else moved.stilled(_resting(still, unit) * (1 - shown.core))
-        below = sample(plate, moved, quarter_chroma=self._quarter_chroma)
-        where = warp.back_to(entry.lower, held=False)
+        moved = moved if still is None else moved.stilled(_resting(still, unit) * (1 - _whole(shown, still.shape)))
+        codes = sample(plate, moved, quarter_chroma=self._quarter_chroma)
+        below = codes[shown.near].astype(np.float32)
+        where = warp.back_to(self._library.entry(library_row).lower, held=False, part=shown.near)
+        face, matte, lack = self._face(below, shown, goal, unit, where, library_row)
+        mixed = joined(below, face, matte * np.float32(min(1.0, 2 * weight)))
+        codes[shown.near] = np.clip(np.rint(mixed, out=mixed), 0, self._full, out=mixed)
+        return Painted(codes, shown.edit * np.float32(min(1.0, 4 * weight)), where.folded, lack)
+
+    def _face(
+        self, below: np.ndarray, shown: Mattes, goal: np.ndarray, unit: float, where: BackwardMap, library_row: int
+    ) -> tuple[np.ndarray, np.ndarray, float]:
+        """The layer above: (n, m, 3) float32 codes, (n, m) where they are shown, how far its inside is drawn.
+
+        `below`: (n, m, 3) the plate `near`; `goal`: (P, 2) wanted points in the crop; `where`: the way to the library's
+        mouth from `near`.
+        """
+        goal = goal - np.array([shown.near[1].start, shown.near[0].start], np.float32)
+        entry = self._library.entry(library_row)
+        opening, own_opening = Opening.of(goal, unit), self._own_opening(entry, library_row)
         where, between = with_teeth(where, opening, own_opening, entry.codes)
-        face, near = below.copy(), needed(shown.face)
-        own_face = sample(entry.codes, where.part(*near), quarter_chroma=self._quarter_chroma)
-        face[near] = own_face * np.float32(self._full / self._library_full)
+        codes = sample(entry.codes, where, quarter_chroma=self._quarter_chroma)
+        face = codes * np.float32(self._full / self._library_full)
         energy = float(self._library.index.sharpness[library_row])
         face = crisped(face, energy, goal[: len(mouth.LIPS_OUTER)], self._full, self._codec)
-        face = matched(face, below, shown.face, self._full)
+        face = matched(face, below, shown.face, shown.cell, self._full)
         lack = self._open(face, below, shown, opening, own_opening, between)
-        matte = without_strangers(shown.face, shown.core, face, below, self._full)
+        matte = without_strangers(shown.face, shown.core, face, below, shown.cell, self._full)
         if entry.strange is not None:
-            matte *= 1 - sample_mask(entry.strange, where)
-        mixed = joined(below, face, matte * np.float32(min(1.0, 2 * weight)))
-        codes = np.clip(np.rint(mixed), 0, self._full).astype(plate.dtype)
-        return Painted(codes, shown.edit * np.float32(min(1.0, 4 * weight)), where.folded, lack)
+            matte = matte * (1 - sample_mask(entry.strange, where))
+        return face, matte, lack
 
     def _own_opening(self, entry: Entry, library_row: int) -> Opening:
         return Opening.of(entry.lower, float(self._library.index.scale[library_row]))
@@ -118,6 +130,13 @@ class Painter:
             inside += dark * (drawn(hollow(tones, filmed), between.places) - inside)
         face[between.part] = joined(face[between.part], self._tones.to_codes(light * inside), share)
         return lack
+
+
+def _whole(shown: Mattes, size: tuple[int, int]) -> np.ndarray:
+    """(h, w) the core in all of the crop."""
+    core = np.zeros(size, np.float32)
+    core[shown.near] = shown.core
+    return core
 
 
 def _resting(still: np.ndarray, unit: float) -> np.ndarray:

@@ -8,10 +8,13 @@ from the next-best mouths of the library, then with a gentler target; what is wo
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
+import torch
 
 from lipsmith.engine import mouth
 from lipsmith.engine.actor.library import box_around
@@ -96,15 +99,20 @@ class _Task:
 
 @dataclass(frozen=True)
 class _Result:
+    """One painted mouth, and what it took."""
+
     painted: Painted
     error: float  # in tolerances: 1 or less is good
+    gap_error: float  # of the first choice, face widths
+    retried: bool = False  # the first choice was not good
+    softened: bool = False  # nor was any other mouth
 
 
 class Performance:
-    """Edits frames of one shot. Holds at most `BATCH` frames."""
+    """Edits frames of one shot. Holds at most `BATCH` frames, shared by `threads` painters."""
 
-    def __init__(self, video: VideoSpec, nets: Nets, parts: tuple[Part, ...]) -> None:
-        self._video, self._nets, self._parts = video, nets, parts
+    def __init__(self, video: VideoSpec, nets: Nets, parts: tuple[Part, ...], threads: int = 1) -> None:
+        self._video, self._nets, self._parts, self._threads = video, nets, parts, threads
         self._rows = [{int(index): row for row, index in enumerate(p.target.indices)} for p in parts]
         self.tally = Tally()
 
@@ -115,29 +123,39 @@ class Performance:
 
     def play(self, frames: Iterable[Frame]) -> Iterator[Frame]:
         waiting: list[Frame] = []
-        for frame in giving_back(frames):
-            waiting.append(frame)
-            if len(waiting) == BATCH:
-                yield from self._edit(waiting)
-                waiting = []
-        yield from self._edit(waiting)
+        # A painter's networks run on its own thread alone: what several threads gain on small batches they wait away.
+        with ThreadPoolExecutor(self._threads, "painter", partial(torch.set_num_threads, 1)) as painters:
+            for frame in giving_back(frames):
+                waiting.append(frame)
+                if len(waiting) == BATCH:
+                    yield from self._edit(waiting, painters)
+                    waiting = []
+            yield from self._edit(waiting, painters)
 
-    def _edit(self, frames: list[Frame]) -> list[Frame]:
+    def _edit(self, frames: list[Frame], painters: Executor) -> list[Frame]:
         looked_at: dict[int, list[Box]] = {}
         for part, rows in zip(self._parts, self._rows, strict=True):
-            tasks = [self._task(part, rows[f.index], f) for f in frames if f.index in rows]
+            seen = [frame for frame in frames if frame.index in rows]
+            tasks = list(painters.map(lambda frame, part=part, rows=rows: self._task(part, rows[frame.index], frame), seen))
             tasks = [replace(task, kept=kept) for task, kept in zip(tasks, self._shields(tasks), strict=True)]
-            for task, result in zip(tasks, self._paint(tasks), strict=True):
-                matte = result.painted.matte
-                if task.kept is not None:
-                    matte = matte * (1 - task.kept)
-                    self.tally.shielded.add(task.frame.index)
-                color.write_codes(task.frame, task.box, result.painted.codes, matte)
-                self.tally.dubbed.add(task.frame.index)
-                if result.painted.drawn > 0.5:
-                    self.tally.drawn.add(task.frame.index)
-                looked_at.setdefault(task.frame.index, []).append(self._lips(task.aim))
+            shares = [share for share in (tasks[n :: self._threads] for n in range(self._threads)) if share]
+            for share, results in zip(shares, painters.map(self._paint, shares), strict=True):
+                for task, result in zip(share, results, strict=True):
+                    self._count(task, result)
+                    looked_at.setdefault(task.frame.index, []).append(self._lips(task.aim))
         return [replace(frame, focus=tuple(looked_at.get(frame.index, ()))) for frame in frames]
+
+    def _count(self, task: _Task, result: _Result) -> None:
+        index, tally = task.frame.index, self.tally
+        tally.dubbed.add(index)
+        if task.kept is not None:
+            tally.shielded.add(index)
+        if result.painted.drawn > 0.5:
+            tally.drawn.add(index)
+        tally.retried += result.retried
+        tally.softened += result.softened
+        tally.poor += result.error > 1
+        tally.gap_errors.append(result.gap_error)
 
     def _lips(self, aim: Aim) -> Box:
         """Where the new lips are, and a little around them."""
@@ -158,10 +176,17 @@ class Performance:
         return shields(glimpses, self._nets.occluders, self._video)
 
     def _paint(self, tasks: list[_Task]) -> list[_Result]:
+        """Into their frames."""
         painted = [self._painted(t, int(t.part.choice.rows[t.row]), t.aim.lower) for t in tasks]
         errors = self._errors(tasks, painted)
-        results = [_Result(p, e) for p, e in zip(painted, errors, strict=True)]
-        return [r if r.error <= 1 else self._again(t, r) for t, r in zip(tasks, results, strict=True)]
+        results = [
+            first if first.error <= 1 else self._again(task, first)
+            for task, first in zip(tasks, (_Result(p, *e) for p, e in zip(painted, errors, strict=True)), strict=True)
+        ]
+        for task, result in zip(tasks, results, strict=True):
+            matte = result.painted.matte if task.kept is None else result.painted.matte * (1 - task.kept)
+            color.write_codes(task.frame, task.box, result.painted.codes, matte)
+        return results
 
     def _painted(self, task: _Task, library_row: int, wanted: np.ndarray) -> Painted:
         return task.part.painter.paint(
@@ -176,20 +201,17 @@ class Performance:
             size=(self._video.width, self._video.height),
         )
 
-    def _again(self, task: _Task, best: _Result) -> _Result:
+    def _again(self, task: _Task, first: _Result) -> _Result:
         """Other mouths, then a gentler one; the best of all."""
-        self.tally.retried += 1
+        best = replace(first, retried=True)
         used = int(task.part.choice.rows[task.row])
         others = [int(r) for r in task.part.choice.alternatives[task.row] if abs(int(r) - used) > 1][:_TRIES]
         for library_row in others:
             best = self._better(best, task, self._painted(task, library_row, task.aim.lower))
             if best.error <= 1:
                 return best
-        self.tally.softened += 1
         own = others[0] if others else used
-        best = self._better(best, task, self._painted(task, own, self._gentler(task, own)))
-        self.tally.poor += best.error > 1
-        return best
+        return replace(self._better(best, task, self._painted(task, own, self._gentler(task, own))), softened=True)
 
     def _gentler(self, task: _Task, library_row: int) -> np.ndarray:
         """(P, 2) wanted points moved half-way to what the library's mouth does by itself."""
@@ -202,11 +224,11 @@ class Performance:
         return wanted
 
     def _better(self, best: _Result, task: _Task, painted: Painted) -> _Result:
-        error = self._errors([task], [painted], count=False)[0]
-        return _Result(painted, error) if error < best.error else best
+        ((error, _),) = self._errors([task], [painted])
+        return replace(best, painted=painted, error=error) if error < best.error else best
 
-    def _errors(self, tasks: list[_Task], painted: list[Painted], *, count: bool = True) -> list[float]:
-        """How far each painted mouth is from what was wanted, in tolerances; folding counts as far."""
+    def _errors(self, tasks: list[_Task], painted: list[Painted]) -> list[tuple[float, float]]:
+        """How far each painted mouth is from what was wanted, in tolerances (folding counts as far); its gap's error."""
         if not tasks:
             return []
         views = [
@@ -217,11 +239,9 @@ class Performance:
         errors = []
         for task, paint, seen, points, sure in zip(tasks, painted, views, landmarks, presence, strict=True):
             gap, apart = _off(seen.in_picture(points[mouth.MOUTH, :2]), task)
-            if count:
-                self.tally.gap_errors.append(gap)
             error = max(gap / GAP_TOLERANCE, apart / POINT_TOLERANCE)
             folds = paint.folded > MOST_FOLDED or sure < MIN_PRESENCE
-            errors.append(error + 10.0 if folds else error)
+            errors.append((error + 10.0 if folds else error, gap))
         return errors
 
 

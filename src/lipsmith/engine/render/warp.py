@@ -18,6 +18,7 @@ _COARSE, _FINE = 18, 26  # grid lines over the crop, and over the mouth
 _STIFFNESS = 2e-4  # of the spline, in squared face widths: lets landmark noise go, keeps lips within a tenth of a pixel
 _LEAST_AREA = 0.004  # of the source per area of the crop; below, the warp counts as folding
 _BORDER = 7  # anchors per side of the crop that hold still
+_ALL = slice(None), slice(None)
 
 
 @dataclass(frozen=True)
@@ -34,10 +35,6 @@ class BackwardMap:
         column, row = np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)[:, None]
         moving = 1 - still
         return BackwardMap(column + moving * (self.x - column), row + moving * (self.y - row), self.folded)
-
-    def part(self, rows: slice, columns: slice) -> BackwardMap:
-        """Of these pixels of the crop."""
-        return BackwardMap(self.x[rows, columns], self.y[rows, columns], self.folded)
 
 
 class Warp:
@@ -72,8 +69,8 @@ class Warp:
         self._basis = _basis(grid / unit, self._to / unit)  # (gy * gx, n + 3)
         self._spread = _interpolation(self._rows, height), _interpolation(self._columns, width)
 
-    def back_to(self, source: np.ndarray, *, held: bool) -> BackwardMap:
-        """The map to a source whose points lie at (P, 2) `source`.
+    def back_to(self, source: np.ndarray, *, held: bool, part: tuple[slice, slice] = _ALL) -> BackwardMap:
+        """The map to a source whose points lie at (P, 2) `source`, for these rows and columns of the crop.
 
         `held`: the crop's border stays where it is (the plate itself); otherwise the border follows the points.
         """
@@ -83,11 +80,12 @@ class Warp:
         shifts = (self._basis @ lu_solve(self._factor, values).astype(np.float32)).reshape(
             len(self._rows), len(self._columns), 2
         )
-        down, across = self._spread
-        height, width = self._size
-        x = down @ shifts[..., 0] @ across.T + np.arange(width, dtype=np.float32)
-        y = down @ shifts[..., 1] @ across.T + np.arange(height, dtype=np.float32)[:, None]
-        return BackwardMap(x.astype(np.float32), y.astype(np.float32), self._folded(shifts))
+        (down, across), (height, width) = self._spread, self._size
+        rows, columns = part
+        x, y = (down[rows] @ shifts[..., axis] @ across[columns].T for axis in (0, 1))
+        x += np.arange(width, dtype=np.float32)[columns]
+        y += np.arange(height, dtype=np.float32)[rows, None]
+        return BackwardMap(x, y, self._folded(shifts))
 
     def _rigid(self, source: np.ndarray) -> np.ndarray:
         """How the border anchors move with a source elsewhere: by the best affine map of the points."""
@@ -117,16 +115,17 @@ class Warp:
 
 
 def sample(picture: np.ndarray, where: BackwardMap, *, quarter_chroma: bool = False) -> np.ndarray:
-    """(h, w, 3) float32 of the (H, W, 3) picture, read once, by Lanczos: every further reading would soften it.
+    """(h, w, 3) codes of the (H, W, 3) picture, read once, by Lanczos: every further reading would soften it.
 
     `quarter_chroma`: components 1 and 2 hold every other sample of every other row, and what is between lies on the
     line between them: read linearly, in a tenth of the time, they lose nothing that was there.
     """
     if not quarter_chroma:
-        return _read(picture, where, cv2.INTER_LANCZOS4).astype(np.float32)
+        return _read(picture, where, cv2.INTER_LANCZOS4)
     luma, *chroma = cv2.split(picture)
-    parts = [_read(luma, where, cv2.INTER_LANCZOS4), *(_read(part, where, cv2.INTER_LINEAR) for part in chroma)]
-    return cv2.merge(parts).astype(np.float32)
+    return cv2.merge(
+        [_read(luma, where, cv2.INTER_LANCZOS4), *(_read(part, where, cv2.INTER_LINEAR) for part in chroma)]
+    )
 
 
 def _read(picture: np.ndarray, where: BackwardMap, by: int) -> np.ndarray:
