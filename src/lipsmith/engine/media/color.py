@@ -34,6 +34,7 @@ _LUMA_WEIGHTS = {
     10: (0.2627, 0.0593),
 }
 _DEFAULT_LUMA_WEIGHTS = (0.299, 0.114)
+_TRIANGLE = np.array([[0.25, 0.5, 0.25]], np.float32)
 
 
 @dataclass(frozen=True)
@@ -148,8 +149,8 @@ def write_codes(frame: Frame, box: Box, codes: np.ndarray, matte: np.ndarray) ->
         plane = _component(frame.picture, layout, index)
         new = codes[..., index]
         if layout.chroma_step_x > 1:
-            unchanged = _unchanged(_even(new == _upsampled(plane, box, layout), layout), layout)
-            new = np.where(unchanged, plane[rows, columns], _averaged(_even(new, layout), layout))
+            edited = _edited(cv2.compare(_even(new, layout), _even(_upsampled(plane, box, layout), layout), cv2.CMP_NE), layout)
+            new = np.where(edited, _averaged(_even(new, layout), layout), plane[rows, columns])
         _blend(plane[rows, columns], new, matte, largest)
 
 
@@ -294,24 +295,19 @@ def _even(values: np.ndarray, layout: _Layout) -> np.ndarray:
 
 def _averaged(values: np.ndarray, layout: _Layout) -> np.ndarray:
     """Full-grid chroma down to its own grid: (h, w) codes to float32, triangle across columns, mean of rows."""
-    values = values.astype(np.float32)
     if layout.chroma_step_y == 2:
-        values = 0.5 * (values[::2] + values[1::2])
-    level, after = values[:, ::2], values[:, 1::2]
-    before = np.concatenate([level[:, :1], after[:, :-1]], axis=1)
-    return 0.5 * level + 0.25 * (before + after)
+        values = cv2.addWeighted(values[::2], 0.5, values[1::2], 0.5, 0, dtype=cv2.CV_32F)
+    return cv2.filter2D(values, cv2.CV_32F, _TRIANGLE, borderType=cv2.BORDER_REPLICATE)[:, ::2]
 
 
-def _unchanged(same: np.ndarray, layout: _Layout) -> np.ndarray:
-    """(h, w) bool on the luma grid to the chroma grid: nothing that `_averaged` would use was edited.
+def _edited(differs: np.ndarray, layout: _Layout) -> np.ndarray:
+    """(h, w) uint8 on the luma grid to bool on the chroma grid: does anything that `_averaged` uses differ?
 
-    Such a sample keeps its exact old value; bringing chroma up and averaging it back would blur it a little.
+    Else a sample keeps its exact old value; bringing chroma up and averaging it back would blur it a little.
     """
     if layout.chroma_step_y == 2:
-        same = same[::2] & same[1::2]
-    level, after = same[:, ::2], same[:, 1::2]
-    before = np.concatenate([level[:, :1], after[:, :-1]], axis=1)
-    return level & after & before
+        differs = cv2.max(differs[::2], differs[1::2])
+    return cv2.dilate(differs, np.ones_like(_TRIANGLE, np.uint8), borderType=cv2.BORDER_REPLICATE)[:, ::2] > 0
 
 
 def _blend(target: np.ndarray, new: np.ndarray, matte: np.ndarray, largest: int) -> None:
