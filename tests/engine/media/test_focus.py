@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +20,7 @@ from lipsmith.engine.media.spec import MediaSpec
 from lipsmith.engine.media.splice import SplicePlan, Whole
 
 FRAMES = 40
+ROOT = Path(__file__).parents[3]
 LOOKED_AT, BESIDE = Box(32, 32, 64, 64), Box(96, 32, 128, 64)
 SHAPES = {
     "h264": Look(frames=FRAMES, bit_rate=700_000),
@@ -60,6 +63,29 @@ def test_the_focus_is_finer(shape: str, cut: bool, tmp_path: Path) -> None:
         mux.rewrite(spec, out, noisy(decode.frames(spec), focus), None, splice=plan)
         ratios.append(lost(spec, out, LOOKED_AT) / lost(spec, out, BESIDE))
     assert ratios[1] < 0.75 * ratios[0]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_pictures_may_begin_and_cease_to_be_looked_at(shape: str, tmp_path: Path) -> None:
+    """In a process of its own: x265 would take this one with it."""
+    suffix = ".webm" if shape == "vp9" else ".mp4"
+    shot, out = tmp_path / f"shot{suffix}", tmp_path / f"out{suffix}"
+    movie(shot, replace(SHAPES[shape], frames=3 * FRAMES), ())
+    run = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from {__name__} import in_the_middle; in_the_middle(*sys.argv[1:])"
+    done = subprocess.run([sys.executable, "-c", run, str(shot), str(out)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert sum(1 for _ in decode.frames(probe(out))) == 3 * FRAMES
+
+
+def in_the_middle(shot: str, out: str) -> None:
+    spec = probe(Path(shot))
+    stamps = gops.read(spec).stamps
+    plan = mux.plan_splice(spec, Path(out), stamps, np.arange(len(stamps)))
+    frames = (
+        replace(frame, focus=(LOOKED_AT,) if FRAMES < frame.index < 2 * FRAMES else ())
+        for frame in noisy(decode.frames(spec))
+    )
+    mux.rewrite(spec, Path(out), frames, None, splice=plan)
 
 
 def test_samples_and_time_are_the_frames_own(tmp_path: Path) -> None:
