@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from zipfile import ZipFile
 
 import cv2
 import numpy as np
@@ -100,6 +102,21 @@ def test_an_actor_comes_back_from_his_file_as_he_was(actor_file: Path, seen: foo
         assert entry.codes.dtype == np.uint8
         remade = calibration.calibrate(actor.library.index.points, actor.calibration.rest)
         assert np.allclose(remade.opening, actor.calibration.opening)
+
+
+def test_an_actor_of_the_last_version_can_still_be_read(actor_file: Path, tmp_path: Path) -> None:
+    """Its pictures are named by rows, not by frames of the footage."""
+    older = tmp_path / "older.lipsmith"
+    with model.load(actor_file) as actor, ZipFile(actor_file) as new, ZipFile(older, "w") as old:
+        rows = {f"mouths/{index:06d}.png": row for row, index in enumerate(actor.library.index.indices)}
+        for name in new.namelist():
+            content = new.read(name)
+            if name == "actor.json":
+                content = json.dumps(json.loads(content) | {"version": 2}).encode()
+            old.writestr(f"mouths/{rows[name]:06d}.png" if name in rows else name, content)
+    with model.load(actor_file) as now, model.load(older) as then:
+        for row in (0, len(now.library.index) - 1):
+            assert np.array_equal(now.library.entry(row).codes, then.library.entry(row).codes)
 
 
 def test_a_dub_is_the_same_file_and_the_mouth_has_changed(

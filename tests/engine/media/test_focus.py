@@ -71,8 +71,9 @@ def test_pictures_may_begin_and_cease_to_be_looked_at(shape: str, tmp_path: Path
     suffix = ".webm" if shape == "vp9" else ".mp4"
     shot, out = tmp_path / f"shot{suffix}", tmp_path / f"out{suffix}"
     movie(shot, replace(SHAPES[shape], frames=3 * FRAMES), ())
-    run = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from {__name__} import in_the_middle; in_the_middle(*sys.argv[1:])"
-    done = subprocess.run([sys.executable, "-c", run, str(shot), str(out)], capture_output=True, text=True, check=False)
+    run = f"from {__name__} import in_the_middle; import sys; in_the_middle(*sys.argv[1:])"
+    command = [sys.executable, "-c", run, str(shot), str(out)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
     assert done.returncode == 0, done.stderr[-2000:]
     assert sum(1 for _ in decode.frames(probe(out))) == 3 * FRAMES
 

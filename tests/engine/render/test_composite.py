@@ -7,6 +7,8 @@ import numpy as np
 from lipsmith.engine.faces.points import LOWER_FACE
 from lipsmith.engine.render import composite
 
+CELL = 100 / 72  # pixels by which light is compared
+
 
 def a_matte(height: int = 80, width: int = 100) -> np.ndarray:
     y, x = np.mgrid[:height, :width]
@@ -21,7 +23,7 @@ def test_an_empty_matte_gives_the_plate() -> None:
 def test_another_light_is_taken_out() -> None:
     plate = np.full((80, 100, 3), 120, np.float32)
     face = plate + np.array([20, -8, 5], np.float32)
-    matched = composite.matched(face, plate, a_matte(), 255)
+    matched = composite.matched(face, plate, a_matte(), CELL, 255)
     assert np.abs(matched - plate).max() < 1.5
 
 
@@ -29,7 +31,7 @@ def test_a_finger_beside_the_mouth_does_not_tint_the_chin() -> None:
     plate = np.full((80, 100, 3), 120, np.float32)
     face = plate.copy()
     plate[:, :30] = [200, 90, 160]
-    matched = composite.matched(face, plate, a_matte(), 255)
+    matched = composite.matched(face, plate, a_matte(), CELL, 255)
     inside = a_matte() > 0.9
     assert np.abs(matched[inside] - 120).max() < 3
 
@@ -37,7 +39,7 @@ def test_a_finger_beside_the_mouth_does_not_tint_the_chin() -> None:
 def test_detail_survives_matching() -> None:
     detail = np.random.default_rng(0).normal(0, 10, (80, 100, 3)).astype(np.float32)
     plate = np.full((80, 100, 3), 120, np.float32)
-    matched = composite.matched(plate + detail, plate, a_matte(), 255)
+    matched = composite.matched(plate + detail, plate, a_matte(), CELL, 255)
     inside = a_matte() > 0.9
     assert np.corrcoef(matched[inside].ravel(), detail[inside].ravel())[0, 1] > 0.95
 
@@ -55,11 +57,11 @@ def test_a_hand_in_one_layer_only_is_the_plates_business() -> None:
     face = plate.copy()
     face[50:, 55:] = [220, 120, 120]
     core = np.zeros((80, 100), np.float32)
-    matte = composite.without_strangers(np.ones((80, 100), np.float32), core, face, plate, 255)
+    matte = composite.without_strangers(np.ones((80, 100), np.float32), core, face, plate, CELL, 255)
     assert matte[65:, 75:].max() < 0.05
     assert matte[:40, :45].min() > 0.95
     core[42:, 47:] = 1  # unless it is the mouth itself
-    assert composite.without_strangers(np.ones((80, 100), np.float32), core, face, plate, 255).min() > 0.9
+    assert composite.without_strangers(np.ones((80, 100), np.float32), core, face, plate, CELL, 255).min() > 0.9
 
 
 def test_detail_lost_in_resampling_is_given_back_and_no_more() -> None:

@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 
 from lipsmith.engine import mouth
+from lipsmith.engine.actor.inside import darkest, mistaken
 from lipsmith.engine.faces.align import Placement, turns
 from lipsmith.engine.faces.measure import Measured
 from lipsmith.engine.faces.occluders import lower_faces
@@ -107,6 +108,7 @@ class Packed:
     codes: bytes  # PNG
     strange: bytes | None  # PNG
     sharpness: float
+    darkest: float  # between the lips, of the skin's luma; nan: they are shut
     tone: np.ndarray  # (3,) mean code of the crop, in [0, 1]
 
 
@@ -129,16 +131,18 @@ class LibraryWriter:
         (lower_face,) = lower_faces(placement)
         return Glimpse(frame, lower_face, points, crop_box(points, float(placement.scale[0]), width, height))
 
-    def packed(self, seen: Glimpse, full: int, strange: np.ndarray | None) -> Packed:
-        """A frame as it is kept; from any thread. `full`: the largest of its codes there may be.
+    def packed(self, seen: Glimpse, full: int, tones: color.Tones, strange: np.ndarray | None) -> Packed:
+        """A frame as it is kept; from any thread.
 
-        `strange`: (h, w) in [0, 1] of its box, None where all is his.
+        `full`: the largest of its codes there may be; `tones`: what they mean; `strange`: (h, w) in [0, 1] of its box,
+        None where all is his.
         """
         row = self._row_of[seen.frame.index]
+        unit = float(self._measured.placement.scale[row])
         codes = color.read_codes(seen.frame, seen.box)
         pixels = seen.points - np.array([seen.box.left, seen.box.top], np.float32)
         if strange is not None:
-            side = 2 * round(_RIM * float(self._measured.placement.scale[row])) + 1
+            side = 2 * round(_RIM * unit) + 1
             strange = cv2.dilate(np.rint(255 * strange).astype(np.uint8), np.ones((side, side), np.uint8))
         luma = codes[..., 0].astype(np.float32) / full
         return Packed(
@@ -147,28 +151,33 @@ class LibraryWriter:
             _png(codes),
             None if strange is None else _png(strange),
             _sharpness(luma, pixels),
+            darkest(tones.of_codes(codes)[..., 0], pixels, unit),
             np.array(cv2.mean(codes)[:3]) / full,
         )
 
     def add(self, frame: Packed) -> None:
-        number = len(self._kept)
+        number = int(self._measured.indices[frame.row])
         self._archive.writestr(_entry_name(number), frame.codes)
         if frame.strange is not None:
             self._archive.writestr(_strange_name(number), frame.strange)
         self._kept.append(replace(frame, codes=b"", strange=None))
 
     def index(self) -> Index:
-        rows = np.array([frame.row for frame in self._kept], int)
+        """Of all that was added but mouths that are mistaken for open ones."""
         m = self._measured
+        dark = np.array([frame.darkest for frame in self._kept])
+        out = mistaken(m.points[[frame.row for frame in self._kept]], dark)
+        kept = [frame for frame, is_out in zip(self._kept, out, strict=True) if not is_out]
+        rows = np.array([frame.row for frame in kept], int)
         return Index(
             m.indices[rows],
             m.points[rows],
             m.lower[rows],
-            np.stack([frame.pixels for frame in self._kept]).astype(np.float32),
+            np.stack([frame.pixels for frame in kept]).astype(np.float32),
             m.placement.rotation[rows],
             m.placement.scale[rows],
-            np.array([frame.sharpness for frame in self._kept], np.float32),
-            np.stack([frame.tone for frame in self._kept]).astype(np.float32),
+            np.array([frame.sharpness for frame in kept], np.float32),
+            np.stack([frame.tone for frame in kept]).astype(np.float32),
         )
 
     def _in_picture(self, row: int) -> np.ndarray:
@@ -178,10 +187,11 @@ class LibraryWriter:
 
 
 class Library:
-    """The written library, open for reading. One per process: it holds a file handle and a small cache, for any thread."""
+    """The written library, open for reading by any thread. One per process: it holds a file and a small cache."""
 
-    def __init__(self, path: Path, index: Index) -> None:
-        self.index = index
+    def __init__(self, path: Path, index: Index, numbers: np.ndarray) -> None:
+        """`numbers`: (S,) int, what the pictures of the index's rows are named by."""
+        self.index, self._numbers = index, numbers
         self._archive = ZipFile(path)
         self._names = frozenset(self._archive.namelist())
         self._cache: OrderedDict[int, Entry] = OrderedDict()
@@ -192,18 +202,20 @@ class Library:
         with self._lock:
             entry = self._cache.pop(row, None)
         if entry is None:
-            strange = self._unpacked(_strange_name(row), row) if _strange_name(row) in self._names else None
-            entry = Entry(self._unpacked(_entry_name(row), row), self.index.pixels[row], strange)
+            number = int(self._numbers[row])
+            name = _strange_name(number)
+            strange = self._unpacked(name, number) if name in self._names else None
+            entry = Entry(self._unpacked(_entry_name(number), number), self.index.pixels[row], strange)
         with self._lock:
             self._cache[row] = entry
             if len(self._cache) > _CACHE:
                 self._cache.popitem(last=False)
         return entry
 
-    def _unpacked(self, name: str, row: int) -> np.ndarray:
+    def _unpacked(self, name: str, number: int) -> np.ndarray:
         picture = cv2.imdecode(np.frombuffer(self._archive.read(name), np.uint8), cv2.IMREAD_UNCHANGED)
         if picture is None:
-            raise BadActorFile(f"mouth {row} of the actor file cannot be read; train the actor again.")
+            raise BadActorFile(f"mouth {number} of the actor file cannot be read; train the actor again.")
         return picture
 
     def close(self) -> None:
@@ -221,12 +233,13 @@ def new_archive(path: Path) -> ZipFile:
     return ZipFile(path, "w", ZIP_STORED)
 
 
-def _entry_name(row: int) -> str:
-    return f"mouths/{row:06d}.png"
+def _entry_name(number: int) -> str:
+    """Of a frame of the footage."""
+    return f"mouths/{number:06d}.png"
 
 
-def _strange_name(row: int) -> str:
-    return f"strange/{row:06d}.png"
+def _strange_name(number: int) -> str:
+    return f"strange/{number:06d}.png"
 
 
 def _png(picture: np.ndarray) -> bytes:

@@ -23,16 +23,18 @@ from lipsmith import __version__
 from lipsmith.engine.actor.calibration import Calibration, calibrate, with_manner
 from lipsmith.engine.actor.library import Index, Library, LibraryWriter, choose, new_archive
 from lipsmith.engine.actor.posture import Posture
-from lipsmith.engine.faces.measure import Measured, closed_mouth
+from lipsmith.engine.faces.measure import MIN_FACE_WIDTH_PIXELS, Measured, closed_mouth
 from lipsmith.engine.faces.occluders import OccluderFinder
 from lipsmith.engine.faces.shield import shields
+from lipsmith.engine.media import color
 from lipsmith.engine.media.frame import Frame
 from lipsmith.engine.media.spec import VideoSpec
 from lipsmith.engine.mouth import MouthBasis, MouthPath
 from lipsmith.engine.progress import Progress, silent
 from lipsmith.errors import BadActorFile, FileMissing, NoFace
 
-FORMAT, VERSION = "lipsmith-actor", 2
+FORMAT, VERSION = "lipsmith-actor", 3
+_BY_ROW = 2  # the version whose pictures are named by the row of the index, later ones by the frame of the footage
 MIN_FRAMES = 12  # half a second: fewer mouths say nothing
 _TOGETHER = 8  # frames looked at together
 
@@ -111,12 +113,15 @@ def train(
     """
     rows = choose(measured)
     if len(rows) < MIN_FRAMES:
+        width = float(np.median(measured.placement.scale)) if len(measured.indices) else 0.0
+        small = f"; his face is {width:.0f} pixels wide, and {MIN_FACE_WIDTH_PIXELS:.0f} are needed"
         raise NoFace(
-            f"{footage}: actor {actor} is seen well (near, frontal, his mouth not hidden) in {len(rows)} frames only; "
-            f"at least {MIN_FRAMES} are needed. Give footage that shows him better."
+            f"{footage}: actor {actor} is seen well (near, frontal, his mouth not hidden) in {len(rows)} frames only, "
+            f"and at least {MIN_FRAMES} are needed{small if width < MIN_FACE_WIDTH_PIXELS else ''}. "
+            "Give footage that shows him better."
         )
     part = out.with_name(f".{out.name}.{uuid.uuid4().hex}")
-    full = (1 << video.bit_depth) - 1
+    full, tones = (1 << video.bit_depth) - 1, color.Tones.of(video.color, video.bit_depth, video.pix_fmt)
     try:
         with new_archive(part) as archive, ThreadPoolExecutor(threads, "pack") as pool:
             writer, done = LibraryWriter(archive, measured, rows), 0
@@ -124,7 +129,7 @@ def train(
             while few := list(islice(wanted, _TOGETHER)):
                 seen = [writer.glimpse(frame, video.width, video.height) for frame in few]
                 strange = shields(seen, occluders, video)
-                for packed in pool.map(writer.packed, seen, repeat(full), strange):
+                for packed in pool.map(writer.packed, seen, repeat(full), repeat(tones), strange):
                     writer.add(packed)
                 done += len(few)
                 progress("train", done, len(rows))
@@ -150,7 +155,7 @@ def load(path: Path) -> ActorModel:
     try:
         with ZipFile(path) as archive:
             about = json.loads(archive.read("actor.json"))
-            if about.get("format") != FORMAT or about.get("version") != VERSION:
+            if about.get("format") != FORMAT or about.get("version") not in (_BY_ROW, VERSION):
                 raise BadActorFile(
                     f"{path} is an actor of format {about.get('format')} {about.get('version')}; this Lipsmith reads "
                     f"{FORMAT} {VERSION}. Train it again."
@@ -159,7 +164,8 @@ def load(path: Path) -> ActorModel:
             index = Index(**{field.name: _array(archive, f"index/{field.name}") for field in fields(Index)})
     except (BadZipFile, KeyError, ValueError, OSError) as error:
         raise BadActorFile(f"{path} is not a whole actor file ({error}); train it again.") from error
-    return ActorModel(path, Provenance(**about["provenance"]), calibration, Library(path, index))
+    numbers = np.arange(len(index)) if about["version"] == _BY_ROW else index.indices
+    return ActorModel(path, Provenance(**about["provenance"]), calibration, Library(path, index, numbers))
 
 
 def _store(archive: ZipFile, provenance: Provenance, calibration: Calibration, index: Index) -> None:

@@ -17,7 +17,7 @@ from lipsmith.engine.faces.mesh import EYE_CORNERS, region_around
 from lipsmith.engine.faces.points import AT_LOWER, LOWER_FACE, STABLE
 from lipsmith.engine.faces.track import FaceTrack
 
-MIN_FACE_WIDTH_PIXELS = 56.0  # below, lips are too few pixels to be replaced well
+MIN_FACE_WIDTH_PIXELS = 36.0  # below, lips are a dozen pixels wide and what they do is not seen
 MAX_YAW_DEGREES = 48.0  # beyond, half the mouth is hidden and the mesh guesses it
 MIN_PRESENCE = 0.7
 # Face widths between the lips as seen and as seen in the mirror (docs/log.md). No visible mouth of 54 clips comes to

@@ -149,7 +149,9 @@ def write_codes(frame: Frame, box: Box, codes: np.ndarray, matte: np.ndarray) ->
         plane = _component(frame.picture, layout, index)
         new = codes[..., index]
         if layout.chroma_step_x > 1:
-            edited = _edited(cv2.compare(_even(new, layout), _even(_upsampled(plane, box, layout), layout), cv2.CMP_NE), layout)
+            edited = _edited(
+                cv2.compare(_even(new, layout), _even(_upsampled(plane, box, layout), layout), cv2.CMP_NE), layout
+            )
             new = np.where(edited, _averaged(_even(new, layout), layout), plane[rows, columns])
         _blend(plane[rows, columns], new, matte, largest)
 

@@ -120,8 +120,7 @@ def _in_cells(values: np.ndarray, cell: float) -> np.ndarray:
 
 
 def _spread(values: np.ndarray) -> np.ndarray:
-    """Beyond the border there is nothing."""
-    return cv2.GaussianBlur(values, (0, 0), _MATCH_REACH * _MATCH_SIZE, borderType=cv2.BORDER_CONSTANT)
+    return cv2.GaussianBlur(values, (0, 0), _MATCH_REACH * _MATCH_SIZE)
 
 
 def crisped(face: np.ndarray, energy: float, lips: np.ndarray, full: int, codec: str) -> np.ndarray:

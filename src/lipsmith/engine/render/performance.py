@@ -40,6 +40,7 @@ _AROUND_LIPS = 0.06  # of the face width
 _TRIES = 3  # other library mouths
 _SETS_OF_FRAMES = ("dubbed", "shielded", "drawn")  # of a `Tally`
 _GENTLER = 0.5  # share of the wanted mouth that is kept in a gentler target
+_WORTH_A_CHANGE = 0.5  # tolerances: another mouth for one frame is seen as a flicker, a little more gap is not
 
 
 @dataclass(frozen=True)
@@ -136,7 +137,9 @@ class Performance:
         looked_at: dict[int, list[Box]] = {}
         for part, rows in zip(self._parts, self._rows, strict=True):
             seen = [frame for frame in frames if frame.index in rows]
-            tasks = list(painters.map(lambda frame, part=part, rows=rows: self._task(part, rows[frame.index], frame), seen))
+            tasks = list(
+                painters.map(lambda frame, part=part, rows=rows: self._task(part, rows[frame.index], frame), seen)
+            )
             tasks = [replace(task, kept=kept) for task, kept in zip(tasks, self._shields(tasks), strict=True)]
             shares = [share for share in (tasks[n :: self._threads] for n in range(self._threads)) if share]
             for share, results in zip(shares, painters.map(self._paint, shares), strict=True):
@@ -225,10 +228,10 @@ class Performance:
 
     def _better(self, best: _Result, task: _Task, painted: Painted) -> _Result:
         ((error, _),) = self._errors([task], [painted])
-        return replace(best, painted=painted, error=error) if error < best.error else best
+        return replace(best, painted=painted, error=error) if error < best.error - _WORTH_A_CHANGE else best
 
     def _errors(self, tasks: list[_Task], painted: list[Painted]) -> list[tuple[float, float]]:
-        """How far each painted mouth is from what was wanted, in tolerances (folding counts as far); its gap's error."""
+        """Of each painted mouth how far it is from what was wanted, in tolerances (folding is far); its gap's error."""
         if not tasks:
             return []
         views = [
