@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Container, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -35,6 +35,7 @@ MASTERING_AV1 = (
     "mastering-display=G(0.265,0.69)B(0.15,0.06)R(0.68,0.32)WP(0.3127,0.329)L(1000.0,0.0001):content-light=1000,400"
 )
 EDITED = (2, 3)
+SQUARE = Box(32, 32, 64, 64)  # that is darkened
 
 
 @dataclass(frozen=True)
@@ -247,14 +248,17 @@ def fate(case: Case, folder: Path, voice: Voice) -> Fate:
     return Fate(case, spec, copied, report.why_all_encoded, report.differences, verdict)
 
 
-def edited(frames: Iterable[Frame], chosen: Container[int] = EDITED) -> Iterator[Frame]:
-    """A square of the chosen frames is darkened, in the frame's own samples."""
-    box = Box(32, 32, 64, 64)
-    matte = np.ones((32, 32), np.float32)
+def edited(
+    frames: Iterable[Frame], chosen: Container[int] = EDITED, focus: Callable[[Frame], Box] = lambda _: SQUARE
+) -> Iterator[Frame]:
+    """A square of the chosen frames is darkened, in the frame's own samples; `focus` is where a viewer then looks."""
+    matte = np.ones((SQUARE.height, SQUARE.width), np.float32)
     for frame in frames:
-        if frame.index in chosen:
-            color.write_codes(frame, box, color.read_codes(frame, box) // 2, matte)
-        yield frame
+        if frame.index not in chosen:
+            yield frame
+            continue
+        color.write_codes(frame, SQUARE, color.read_codes(frame, SQUARE) // 2, matte)
+        yield replace(frame, focus=(focus(frame),))
 
 
 def page(fates: Iterable[Fate]) -> str:
