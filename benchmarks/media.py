@@ -1,10 +1,11 @@
 """What the file layer costs and keeps: time, bits, pixels outside the edit, memory, and a short range of a film.
 
 *Whole shots*: a small square of every frame is darkened, so that all pictures are encoded anew and the edit costs next
-to nothing; a part as large as a mouth is encoded finer, as in a dub. Time is that of planning and writing (decode, edit, encode, new sound, mux) as a ratio to plain decode +
-encode of the same frames at the same bit rate with the same encoder, preset and threads (bar 1.5). Luma outside the
-square is compared with the source's (bar 45 dB), beside what plain decode + encode gives at the source's own mean
-quantiser as its decoder tells it (H.264), and the bits of the pictures with the source's (bar 0.85-1.15).
+to nothing; a part as large as a mouth is encoded finer, as in a dub. Time is that of planning and writing (decode,
+edit, encode, new sound, mux) as a ratio to plain decode + encode of the same frames at the same bit rate with the same
+encoder, preset and threads (bar 1.5). Luma outside the square is compared with the source's (bar 45 dB), beside what
+plain decode + encode gives at the source's own mean quantiser as its decoder tells it (H.264), and the bits of the
+pictures with the source's (bar 0.85-1.15).
 
 *A range*: two seconds out of ten minutes, by the media layer alone and by whole dubs with a trained actor (a voice from
 the beginning, a line laid there), against 5 s + 2 x decode + encode of the frames of those GOPs. *Memory*: peak of a
