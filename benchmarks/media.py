@@ -63,7 +63,6 @@ RANGED, MINUTES = "video/bill_cafe", 10
 RINGS = ("video/mead_W015", "video/hdtf_katiehill")
 VOICE = "en_vretalk1_5s.wav"
 LIPS = 10  # the picture's height over that of the part that is encoded finer
-SQUARE = 32  # pixels; `matrix.edited` darkens [32, 64) x [32, 64)
 BLEND = 0.15  # s; before and after a voice laid in the middle the picture goes over (4 frames)
 REACH = 8  # pixels around it that deblocking may touch
 
@@ -210,12 +209,12 @@ def _raw(path: Path) -> Iterator[Frame]:
 
 def _outside(spec: MediaSpec, others: Iterable[Frame]) -> tuple[float, float]:
     """(PSNR of all luma outside the square, of the worst frame)."""
-    errors = []
+    errors, edited = [], matrix.SQUARE
     full = (1 << require_video(spec).bit_depth) - 1
     for one, other in zip(decode.frames(spec), others, strict=False):
         x, y = (_luma(frame.picture) for frame in (one, other))
         apart = np.square(x.astype(np.float32) - y)
-        apart[SQUARE - REACH : 2 * SQUARE + REACH, SQUARE - REACH : 2 * SQUARE + REACH] = 0
+        apart[edited.top - REACH : edited.bottom + REACH, edited.left - REACH : edited.right + REACH] = 0
         errors.append(float(apart.mean()) / full**2)
     return tuple(-10 * math.log10(max(value, 1e-10)) for value in (float(np.mean(errors)), max(errors)))  # type: ignore[return-value]
 

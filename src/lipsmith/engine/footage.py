@@ -206,7 +206,7 @@ def _person(track: FaceTrack, pts: np.ndarray, video: VideoSpec, heard: _Heard |
     offset = sync.NOTHING if heard is None else sync.score(heard.points, measured, seconds - heard.start_seconds)
     middle = measured.region[:, :2].mean(0) / (video.width, video.height)
     central = 1 - float(np.linalg.norm(middle - 0.5)) / 0.71
-    size = float(np.median(measured.placement.scale)) / min(video.width, video.height)
+    size = measured.usual_width / min(video.width, video.height)
     share = float(measured.usable.sum()) / len(pts) + 1e-3 * len(track) / len(pts)
     speaks = max(0.0, offset.correlation)
     said = None
@@ -279,7 +279,7 @@ def _repeated(person: Person, once: int, shots: int, count: int) -> Person:
 def notes(person: Person) -> tuple[str, ...]:
     """Plain sentences on what will limit a dub of this person."""
     told = []
-    width = float(np.median(person.measured.placement.scale))
+    width = person.measured.usual_width
     if width < MIN_FACE_WIDTH_PIXELS:
         told.append(
             f"His face is {width:.0f} pixels wide; below {MIN_FACE_WIDTH_PIXELS:.0f} frames pass through undubbed."

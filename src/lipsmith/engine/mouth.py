@@ -20,6 +20,8 @@ LIPS_INNER = (78,95,88,178,87,14,317,402,318,324,308,191,80,81,82,13,312,311,310
 CHIN = (152, 148, 377, 176, 400, 149, 378, 175, 199, 200, 18)
 LIPS = LIPS_OUTER + LIPS_INNER  # the set is its own mirror image
 MOUTH = LIPS + CHIN  # 51
+# Where the lips' two outlines stand among a mouth's points.
+OUTER, INNER = slice(0, len(LIPS_OUTER)), slice(len(LIPS_OUTER), len(LIPS))
 _AT = {point: i for i, point in enumerate(MOUTH)}
 
 # Pairs (upper, lower) of inner-lip points above each other, mirror pairs around the middle.

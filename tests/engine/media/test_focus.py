@@ -30,6 +30,10 @@ SHAPES = {
 }
 
 
+def suffix_of(shape: str) -> str:
+    return ".webm" if shape == "vp9" else ".mp4"
+
+
 def noisy(frames: Iterable[Frame], focus: tuple[Box, ...] = ()) -> Iterator[Frame]:
     """The same grain, new in every frame, in two places."""
     for frame in frames:
@@ -52,7 +56,7 @@ def lost(spec: MediaSpec, out: Path, box: Box) -> float:
 @pytest.mark.parametrize("cut", [True, False], ids=["in runs", "whole"])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_the_focus_is_finer(shape: str, cut: bool, tmp_path: Path) -> None:
-    suffix = ".webm" if shape == "vp9" else ".mp4"
+    suffix = suffix_of(shape)
     spec = probe(movie(tmp_path / f"shot{suffix}", SHAPES[shape], ()))
     ratios = []
     for number, focus in enumerate([(), (LOOKED_AT,)]):
@@ -68,7 +72,7 @@ def test_the_focus_is_finer(shape: str, cut: bool, tmp_path: Path) -> None:
 @pytest.mark.parametrize("shape", SHAPES)
 def test_pictures_may_begin_and_cease_to_be_looked_at(shape: str, tmp_path: Path) -> None:
     """In a process of its own: x265 would take this one with it."""
-    suffix = ".webm" if shape == "vp9" else ".mp4"
+    suffix = suffix_of(shape)
     shot, out = tmp_path / f"shot{suffix}", tmp_path / f"out{suffix}"
     movie(shot, replace(SHAPES[shape], frames=3 * FRAMES), ())
     run = f"from {__name__} import in_the_middle; import sys; in_the_middle(*sys.argv[1:])"

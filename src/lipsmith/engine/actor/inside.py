@@ -13,9 +13,9 @@ import numpy as np
 from lipsmith.engine import mouth
 
 OPEN = 0.035  # face widths between the lips: below, little of an inside is to be seen
-_INNER = slice(len(mouth.LIPS_OUTER), len(mouth.LIPS))  # of a lower face's points
 _DARK_SHARE = 0.1  # of what lies between the lips
-_BESIDE = 0.05, 0.12  # face widths around the lips: what lies between is skin
+REACH = 0.12  # face widths around the lips: as far as what `darkest` looks at
+_BESIDE = 0.05, REACH  # what lies between is skin
 # Of the skin's luma. Of fourteen actors' open mouths the darkest tenth was 0.08-0.64 at the median; single mouths full
 # of teeth or tongue were up to 0.33 above their actor's, bitten lips 0.5 to 0.6 (docs/log.md).
 _NEVER_MISTAKEN, _LIGHTER = 0.6, 0.4
@@ -27,8 +27,8 @@ def darkest(luma: np.ndarray, pixels: np.ndarray, unit: float) -> float:
 
     `luma`: (h, w) float32, 0 is black; `pixels`: (P, 2) lower face in them; `unit`: pixels per face width.
     """
-    between = luma[_filled(pixels[_INNER], luma.shape) > 0]
-    lips = _filled(pixels[: len(mouth.LIPS_OUTER)], luma.shape)
+    between = luma[_filled(pixels[mouth.INNER], luma.shape) > 0]
+    lips = _filled(pixels[mouth.OUTER], luma.shape)
     near, far = (cv2.dilate(lips, np.ones((2 * round(reach * unit) + 1,) * 2, np.uint8)) for reach in _BESIDE)
     skin = luma[far > near]
     count = int(len(between) * _DARK_SHARE)

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from lipsmith.engine import mouth
-from lipsmith.engine.actor.inside import darkest, mistaken
+from lipsmith.engine.actor.inside import REACH, darkest, mistaken
 from lipsmith.engine.faces.align import Placement, turns
 from lipsmith.engine.faces.measure import Measured
 from lipsmith.engine.faces.occluders import lower_faces
@@ -151,7 +151,7 @@ class LibraryWriter:
             _png(codes),
             None if strange is None else _png(strange),
             _sharpness(luma, pixels),
-            darkest(tones.of_codes(codes)[..., 0], pixels, unit),
+            _inside(codes, tones, pixels, unit),
             np.array(cv2.mean(codes)[:3]) / full,
         )
 
@@ -249,9 +249,16 @@ def _png(picture: np.ndarray) -> bytes:
     return packed.tobytes()
 
 
+def _inside(codes: np.ndarray, tones: color.Tones, pixels: np.ndarray, unit: float) -> float:
+    """`darkest` of a crop, of which only the part around the lips need be known."""
+    near = box_around(pixels[mouth.OUTER], REACH * unit + 1, codes.shape[1], codes.shape[0])
+    luma = tones.of_codes(codes[near.top : near.bottom, near.left : near.right])[..., 0]
+    return darkest(luma, pixels - np.array([near.left, near.top], np.float32), unit)
+
+
 def _sharpness(luma: np.ndarray, pixels: np.ndarray) -> float:
     """Mean square Laplacian inside the lips' box."""
-    lips = pixels[: len(mouth.LIPS_OUTER)]
+    lips = pixels[mouth.OUTER]
     low, high = lips.min(0).astype(int), lips.max(0).astype(int) + 1
     part = luma[max(low[1], 0) : high[1], max(low[0], 0) : high[0]]
     return float(np.square(cv2.Laplacian(part, cv2.CV_32F)).mean()) if part.size > 9 else 0.0

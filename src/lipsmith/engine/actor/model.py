@@ -113,7 +113,7 @@ def train(
     """
     rows = choose(measured)
     if len(rows) < MIN_FRAMES:
-        width = float(np.median(measured.placement.scale)) if len(measured.indices) else 0.0
+        width = measured.usual_width
         small = f"; his face is {width:.0f} pixels wide, and {MIN_FACE_WIDTH_PIXELS:.0f} are needed"
         raise NoFace(
             f"{footage}: actor {actor} is seen well (near, frontal, his mouth not hidden) in {len(rows)} frames only, "

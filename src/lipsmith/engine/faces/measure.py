@@ -64,6 +64,11 @@ class Measured:
         own = self.lower[rows, [AT_LOWER[point] for point in points]]
         return self.placement.rows(rows).to_picture(own)[..., :2]
 
+    @property
+    def usual_width(self) -> float:
+        """Pixels from side to side of the face, the median of all frames."""
+        return float(np.median(self.placement.scale))
+
     def region_at(self, row: int) -> Region:
         """Where the mesh is run to see this face again."""
         return Region(*self.region[row].tolist())

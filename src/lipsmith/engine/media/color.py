@@ -140,19 +140,18 @@ def write_codes(frame: Frame, box: Box, codes: np.ndarray, matte: np.ndarray) ->
     matte = np.ascontiguousarray(matte, np.float32)
     target = _component(frame.picture, layout, 0)[box.top : box.bottom, box.left : box.right]
     largest = (1 << frame.picture.format.components[0].bits) - 1
-    _blend(target, codes[..., 0], matte, largest)
+    luma, *chroma = cv2.split(codes)
+    _blend(target, luma, matte, largest)
     chroma_box = _chroma_box(box, layout)
     rows, columns = slice(chroma_box.top, chroma_box.bottom), slice(chroma_box.left, chroma_box.right)
     if layout.chroma_step_x > 1:
         matte = cv2.resize(_even(matte, layout), (chroma_box.width, chroma_box.height), interpolation=cv2.INTER_AREA)
-    for index in (1, 2):
+    for index, new in enumerate(chroma, 1):
         plane = _component(frame.picture, layout, index)
-        new = codes[..., index]
         if layout.chroma_step_x > 1:
-            edited = _edited(
-                cv2.compare(_even(new, layout), _even(_upsampled(plane, box, layout), layout), cv2.CMP_NE), layout
-            )
-            new = np.where(edited, _averaged(_even(new, layout), layout), plane[rows, columns])
+            new, old = (_even(values, layout) for values in (new, _upsampled(plane, box, layout)))
+            edited = _edited(cv2.compare(new, old, cv2.CMP_NE), layout)
+            new = np.where(edited, _averaged(new, layout), plane[rows, columns])
         _blend(plane[rows, columns], new, matte, largest)
 
 

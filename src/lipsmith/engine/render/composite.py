@@ -13,13 +13,13 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from lipsmith.engine import mouth
 from lipsmith.engine.faces.points import AT_LOWER
 
 # Outline of the replaced region: under the nose, beside the mouth, inside the jaw.
 # fmt: off
 _OUTLINE = [AT_LOWER[p] for p in (2, 98, 203, 206, 207, 214, 135, 150, 149, 176, 148, 152, 377, 400, 378, 379, 364, 434,
                                   427, 426, 423, 327)]
-_LIPS = slice(0, 20)
 # fmt: on
 _FEATHER = 0.10  # of the face width, inwards from the outline
 _EDGE = 0.05  # of the face width, from the crop's border: there the warp is at rest
@@ -55,17 +55,17 @@ class Mattes:
 def mattes(wanted: np.ndarray, height: int, width: int, unit: float, inner: tuple[bool, bool, bool, bool]) -> Mattes:
     """For (P, 2) wanted points in a crop. `inner`: which sides (left, top, right, bottom) lie within the picture."""
     cell = max(height, width) / _MATCH_SIZE
-    near = _around(wanted[_OUTLINE], math.ceil(_NEAR_CELLS * cell), height, width)
+    near = around(wanted[_OUTLINE], math.ceil(_NEAR_CELLS * cell), height, width)
     corner = (near[1].start, near[0].start)
     size = (near[0].stop - near[0].start, near[1].stop - near[1].start)
     depth = cv2.distanceTransform(_filled(wanted[_OUTLINE] - corner, size), cv2.DIST_L2, 3)
     face = smooth_step(depth / (_FEATHER * unit))
-    away = cv2.distanceTransform(1 - _filled(wanted[_LIPS] - corner, size), cv2.DIST_L2, 3)
+    away = cv2.distanceTransform(1 - _filled(wanted[mouth.OUTER] - corner, size), cv2.DIST_L2, 3)
     core = 1 - smooth_step((away - _CORE * unit) / (_CORE * unit))
     return Mattes(near, cell, face, core, _edge(height, width, _EDGE * unit, inner))
 
 
-def _around(points: np.ndarray, margin: int, height: int, width: int) -> tuple[slice, slice]:
+def around(points: np.ndarray, margin: int, height: int, width: int) -> tuple[slice, slice]:
     """Rows and columns of the crop that hold (n, 2) points and so many pixels around them; never empty."""
     low = np.clip(np.floor(points.min(0)).astype(int) - margin, 0, [width - 1, height - 1])
     high = np.clip(np.ceil(points.max(0)).astype(int) + 1 + margin, low + 1, [width, height])

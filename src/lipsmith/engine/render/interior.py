@@ -15,11 +15,10 @@ import cv2
 import numpy as np
 
 from lipsmith.engine import mouth
-from lipsmith.engine.render.composite import smooth_step
+from lipsmith.engine.render.composite import around, smooth_step
 
 WEIGHTS = Path(__file__).with_name("interior.npz")
 ROWS, COLUMNS = 16, 32  # of what is known between upper and lower lip, and between the corners
-_INNER = slice(len(mouth.LIPS_OUTER), len(mouth.LIPS))  # of the mouth's points
 _ACROSS = len(mouth.LIPS_INNER) // 2 + 1  # points of one lip, corners included
 _MIDDLE = slice(3, 8)  # of those: where a mouth opens first
 # Face widths. Between lips that were filmed shut (up to the first; not from the second on) there is nothing to stretch;
@@ -44,7 +43,7 @@ class Opening:
     @classmethod
     def of(cls, points: np.ndarray, unit: float) -> Opening:
         """Of (P >= 51, 2) points of a lower face, the mouth's first."""
-        inner = points[_INNER]
+        inner = points[mouth.INNER]
         lower = inner[:_ACROSS]
         return cls(np.concatenate([lower[:1], inner[_ACROSS:], lower[-1:]]), lower, unit)
 
@@ -126,10 +125,8 @@ def lacking(wanted: Opening, own: Opening) -> float:
 
 def between_lips(opening: Opening, height: int, width: int) -> tuple[tuple[slice, slice], np.ndarray, np.ndarray]:
     """Where an inside is in a crop: (rows and columns, (h, w, 2) float32 places in cells, (h, w) matte in [0, 1])."""
-    outline = opening.outline
-    low = np.clip(np.floor(outline.min(0)).astype(int), 0, [width - 1, height - 1])
-    high = np.clip(np.ceil(outline.max(0)).astype(int) + 1, low + 1, [width, height])
-    x, y = np.meshgrid(np.arange(low[0], high[0], dtype=np.float32), np.arange(low[1], high[1], dtype=np.float32))
+    rows, columns = around(opening.outline, 0, height, width)
+    x, y = np.meshgrid(*(np.arange(part.start, part.stop, dtype=np.float32) for part in (columns, rows)))
     level = opening.lower[-1] - opening.lower[0]
     level = level / max(float(np.linalg.norm(level)), 1e-6)
     along, down = (lambda p: p @ level), (lambda p: p @ np.array([-level[1], level[0]]))
@@ -144,7 +141,7 @@ def between_lips(opening: Opening, height: int, width: int) -> tuple[tuple[slice
     inside = np.minimum(depth - top, bottom - depth)
     matte = np.clip(inside / soft + 0.5, 0, 1) * np.clip(apart / (2 * soft), 0, 1)
     places = np.stack([column, row], -1).astype(np.float32)
-    return (slice(low[1], high[1]), slice(low[0], high[0])), places, smooth_step(matte)
+    return (rows, columns), places, smooth_step(matte)
 
 
 def drawn(tones: np.ndarray, places: np.ndarray) -> np.ndarray:

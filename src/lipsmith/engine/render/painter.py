@@ -19,7 +19,7 @@ from lipsmith.engine.media.spec import VideoSpec
 from lipsmith.engine.render.composite import Mattes, crisped, joined, matched, mattes, without_strangers
 from lipsmith.engine.render.interior import Interior, Opening, drawn, hollow, lacking
 from lipsmith.engine.render.teeth import Between, with_teeth
-from lipsmith.engine.render.warp import BackwardMap, Warp, sample, sample_mask
+from lipsmith.engine.render.warp import Warp, sample, sample_mask
 
 # Squared face widths. Smaller folds, four cells of the warp's grid at a corner of the mouth, are not seen; other mouths
 # tried for their sake make neighbouring frames less alike (docs/log.md).
@@ -36,6 +36,16 @@ class Painted:
     matte: np.ndarray  # (h, w) float32: write only under it
     folded: float  # of the library mouth's warp, squared face widths
     drawn: float  # in [0, 1], how far the inside of the mouth is drawn, since the library's is not open enough
+
+
+@dataclass(frozen=True)
+class _Face:
+    """The actor's own lower face, the layer above the plate; `near` as in `Mattes`."""
+
+    codes: np.ndarray  # (n, m, 3) float32
+    matte: np.ndarray  # (n, m) float32: where it is shown
+    folded: float  # as in `Painted`, and the next
+    drawn: float
 
 
 def paint_box(plate: np.ndarray, lower: np.ndarray, unit: float, width: int, height: int) -> Box:
@@ -80,34 +90,30 @@ class Painter:
         moved = moved if still is None else moved.stilled(_resting(still, unit) * (1 - _whole(shown, still.shape)))
         codes = sample(plate, moved, quarter_chroma=self._quarter_chroma)
         below = codes[shown.near].astype(np.float32)
-        where = warp.back_to(self._library.entry(library_row).lower, held=False, part=shown.near)
-        face, matte, lack = self._face(below, shown, goal, unit, where, library_row)
-        mixed = joined(below, face, matte * np.float32(min(1.0, 2 * weight)))
+        face = self._face(below, shown, goal, unit, warp, library_row)
+        mixed = joined(below, face.codes, face.matte * np.float32(min(1.0, 2 * weight)))
         codes[shown.near] = np.clip(np.rint(mixed, out=mixed), 0, self._full, out=mixed)
-        return Painted(codes, shown.edit * np.float32(min(1.0, 4 * weight)), where.folded, lack)
+        return Painted(codes, shown.edit * np.float32(min(1.0, 4 * weight)), face.folded, face.drawn)
 
     def _face(
-        self, below: np.ndarray, shown: Mattes, goal: np.ndarray, unit: float, where: BackwardMap, library_row: int
-    ) -> tuple[np.ndarray, np.ndarray, float]:
-        """The layer above: (n, m, 3) float32 codes, (n, m) where they are shown, how far its inside is drawn.
-
-        `below`: (n, m, 3) the plate `near`; `goal`: (P, 2) wanted points in the crop; `where`: the way to the library's
-        mouth from `near`.
-        """
-        goal = goal - np.array([shown.near[1].start, shown.near[0].start], np.float32)
+        self, below: np.ndarray, shown: Mattes, goal: np.ndarray, unit: float, warp: Warp, library_row: int
+    ) -> _Face:
+        """`below`: (n, m, 3) the plate `near`; `goal`: (P, 2) wanted points in the crop, whose `warp` it is."""
         entry = self._library.entry(library_row)
+        where = warp.back_to(entry.lower, held=False, part=shown.near)
+        goal = goal - np.array([shown.near[1].start, shown.near[0].start], np.float32)
         opening, own_opening = Opening.of(goal, unit), self._own_opening(entry, library_row)
         where, between = with_teeth(where, opening, own_opening, entry.codes)
         codes = sample(entry.codes, where, quarter_chroma=self._quarter_chroma)
         face = codes * np.float32(self._full / self._library_full)
         energy = float(self._library.index.sharpness[library_row])
-        face = crisped(face, energy, goal[: len(mouth.LIPS_OUTER)], self._full, self._codec)
+        face = crisped(face, energy, goal[mouth.OUTER], self._full, self._codec)
         face = matched(face, below, shown.face, shown.cell, self._full)
         lack = self._open(face, below, shown, opening, own_opening, between)
         matte = without_strangers(shown.face, shown.core, face, below, shown.cell, self._full)
         if entry.strange is not None:
             matte = matte * (1 - sample_mask(entry.strange, where))
-        return face, matte, lack
+        return _Face(face, matte, where.folded, lack)
 
     def _own_opening(self, entry: Entry, library_row: int) -> Opening:
         return Opening.of(entry.lower, float(self._library.index.scale[library_row]))

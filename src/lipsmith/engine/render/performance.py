@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -137,9 +138,7 @@ class Performance:
         looked_at: dict[int, list[Box]] = {}
         for part, rows in zip(self._parts, self._rows, strict=True):
             seen = [frame for frame in frames if frame.index in rows]
-            tasks = list(
-                painters.map(lambda frame, part=part, rows=rows: self._task(part, rows[frame.index], frame), seen)
-            )
+            tasks = list(painters.map(self._task, repeat(part), [rows[frame.index] for frame in seen], seen))
             tasks = [replace(task, kept=kept) for task, kept in zip(tasks, self._shields(tasks), strict=True)]
             shares = [share for share in (tasks[n :: self._threads] for n in range(self._threads)) if share]
             for share, results in zip(shares, painters.map(self._paint, shares), strict=True):
@@ -162,9 +161,7 @@ class Performance:
 
     def _lips(self, aim: Aim) -> Box:
         """Where the new lips are, and a little around them."""
-        return box_around(
-            aim.lower[: len(mouth.LIPS_OUTER)], _AROUND_LIPS * aim.unit, self._video.width, self._video.height
-        )
+        return box_around(aim.lower[mouth.OUTER], _AROUND_LIPS * aim.unit, self._video.width, self._video.height)
 
     def _task(self, part: Part, row: int, frame: Frame) -> _Task:
         target = part.target
@@ -181,11 +178,8 @@ class Performance:
     def _paint(self, tasks: list[_Task]) -> list[_Result]:
         """Into their frames."""
         painted = [self._painted(t, int(t.part.choice.rows[t.row]), t.aim.lower) for t in tasks]
-        errors = self._errors(tasks, painted)
-        results = [
-            first if first.error <= 1 else self._again(task, first)
-            for task, first in zip(tasks, (_Result(p, *e) for p, e in zip(painted, errors, strict=True)), strict=True)
-        ]
+        firsts = self._checked(tasks, painted)
+        results = [r if r.error <= 1 else self._again(t, r) for t, r in zip(tasks, firsts, strict=True)]
         for task, result in zip(tasks, results, strict=True):
             matte = result.painted.matte if task.kept is None else result.painted.matte * (1 - task.kept)
             color.write_codes(task.frame, task.box, result.painted.codes, matte)
@@ -227,25 +221,24 @@ class Performance:
         return wanted
 
     def _better(self, best: _Result, task: _Task, painted: Painted) -> _Result:
-        ((error, _),) = self._errors([task], [painted])
-        return replace(best, painted=painted, error=error) if error < best.error - _WORTH_A_CHANGE else best
+        (found,) = self._checked([task], [painted])
+        is_better = found.error < best.error - _WORTH_A_CHANGE
+        return replace(best, painted=painted, error=found.error) if is_better else best
 
-    def _errors(self, tasks: list[_Task], painted: list[Painted]) -> list[tuple[float, float]]:
-        """Of each painted mouth how far it is from what was wanted, in tolerances (folding is far); its gap's error."""
-        if not tasks:
-            return []
+    def _checked(self, tasks: list[_Task], painted: list[Painted]) -> list[_Result]:
+        """How far each painted mouth is from what was wanted; folding counts as far."""
         views = [
             view(task.frame, task.region, self._video, Patch(task.box, p.codes))
             for task, p in zip(tasks, painted, strict=True)
         ]
         landmarks, presence = self._nets.mesh.landmarks([v.picture for v in views], [v.region for v in views])
-        errors = []
+        results = []
         for task, paint, seen, points, sure in zip(tasks, painted, views, landmarks, presence, strict=True):
             gap, apart = _off(seen.in_picture(points[mouth.MOUTH, :2]), task)
             error = max(gap / GAP_TOLERANCE, apart / POINT_TOLERANCE)
             folds = paint.folded > MOST_FOLDED or sure < MIN_PRESENCE
-            errors.append((error + 10.0 if folds else error, gap))
-        return errors
+            results.append(_Result(paint, error + 10.0 if folds else error, gap))
+        return results
 
 
 def _off(seen: np.ndarray, task: _Task) -> tuple[float, float]:
