@@ -165,14 +165,15 @@ class LibraryWriter:
     def index(self) -> Index:
         """Of all that was added but mouths that are mistaken for open ones."""
         m = self._measured
-        dark = np.array([frame.darkest for frame in self._kept])
-        out = mistaken(m.points[[frame.row for frame in self._kept]], dark)
-        kept = [frame for frame, is_out in zip(self._kept, out, strict=True) if not is_out]
-        rows = np.array([frame.row for frame in kept], int)
+        # As the pictures show them: smoothed in time, the one frame in which fast lips meet would count as parted.
+        lower = np.stack([m.seen(frame.row) for frame in self._kept])
+        good = ~mistaken(lower[:, : len(mouth.MOUTH)], np.array([frame.darkest for frame in self._kept]))
+        kept = [frame for frame, is_good in zip(self._kept, good, strict=True) if is_good]
+        rows, lower = np.array([frame.row for frame in kept], int), lower[good]
         return Index(
             m.indices[rows],
-            m.points[rows],
-            m.lower[rows],
+            lower[:, : len(mouth.MOUTH)],
+            lower,
             np.stack([frame.pixels for frame in kept]).astype(np.float32),
             m.placement.rotation[rows],
             m.placement.scale[rows],
@@ -182,7 +183,7 @@ class LibraryWriter:
 
     def _in_picture(self, row: int) -> np.ndarray:
         placement: Placement = self._measured.placement.rows(slice(row, row + 1))
-        own = mouth.parted(self._measured.seen(row)[None])  # smoothed points would miss the lips in fast speech
+        own = mouth.parted(self._measured.seen(row)[None])
         return placement.to_picture(own)[0, :, :2].astype(np.float32)
 
 
