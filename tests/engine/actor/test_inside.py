@@ -22,24 +22,35 @@ def lips(opening: float) -> np.ndarray:
     return UNIT * points + 150
 
 
-def shown(opening: float, inner: float) -> float:
+def found(luma: np.ndarray, points: np.ndarray) -> inside.Dark:
+    return inside.dark_between(np.stack([luma, 0.1 * luma, 0.2 * luma], -1), points, UNIT)
+
+
+def shown(opening: float, inner: float) -> inside.Dark:
     """What is found of a mouth with luma `inner` between lips of 0.4 in skin of 0.5."""
     luma, points = np.full((300, 300), 0.5, np.float32), lips(opening)
     cv2.fillPoly(luma, [np.rint(points[:20]).astype(np.int32)], 0.4)
     cv2.fillPoly(luma, [np.rint(points[20:40]).astype(np.int32)], inner)
-    return inside.darkest(luma, points, UNIT)
+    return found(luma, points)
 
 
-@pytest.mark.parametrize("inner", [0.05, 0.2, 0.45])
-def test_what_lies_between_the_lips_is_held_against_the_skin(inner: float) -> None:
-    assert shown(0.08, inner) == pytest.approx(inner / 0.5, abs=0.05)
+@pytest.mark.parametrize("inner", [0.05, 0.2, 0.38])
+def test_what_lies_between_the_lips_is_held_against_skin_and_lips(inner: float) -> None:
+    dark = shown(0.08, inner)
+    assert dark.tone == pytest.approx(inner / 0.5 * np.array([1, 0.1, 0.2]), abs=0.05)
+    assert dark.of_lips == pytest.approx(inner / 0.4, abs=0.05)
+    assert not dark.is_lip
+
+
+def test_nothing_but_lips_between_lips() -> None:
+    assert shown(0.08, 0.4).is_lip
 
 
 def test_a_dark_spot_is_enough() -> None:
     luma, points = np.full((300, 300), 0.5, np.float32), lips(0.1)
     cv2.fillPoly(luma, [np.rint(points[20:40]).astype(np.int32)], 0.9)  # teeth
     luma[150:153, 115:185] = 0.1
-    assert inside.darkest(luma, points, UNIT) < 0.4
+    assert found(luma, points).tone[0] < 0.4
 
 
 def mouths(gaps: list[float]) -> np.ndarray:
@@ -48,12 +59,21 @@ def mouths(gaps: list[float]) -> np.ndarray:
     return points
 
 
+def darks(of_skin: list[float], of_lips: float = 0.5) -> list[inside.Dark]:
+    return [inside.Dark(np.array([luma, 0, 0]), of_lips, of_lips + 0.3) for luma in of_skin]
+
+
 def test_open_mouths_without_a_dark_are_mistaken_where_the_others_have_one() -> None:
-    dark = np.array([0.2] * 10 + [0.75, 0.75, np.nan])
+    dark = darks([0.2] * 10 + [0.75, 0.75, np.nan])
     found = inside.mistaken(mouths([0.06] * 11 + [0.01, 0.08]), dark)
     assert found.tolist() == [False] * 10 + [True, False, False]
 
 
 def test_whoever_never_shows_a_dark_is_as_he_is() -> None:
-    assert not inside.mistaken(mouths([0.06] * 12), np.full(12, 0.8)).any()
-    assert not inside.mistaken(mouths([0.06] * 4), np.array([0.2, 0.2, 0.2, 0.9])).any()  # too few to tell
+    assert not inside.mistaken(mouths([0.06] * 12), darks([0.8] * 12)).any()
+    assert not inside.mistaken(mouths([0.06] * 4), darks([0.2, 0.2, 0.2, 0.9])).any()  # too few to tell
+
+
+def test_whoever_only_purses_his_lips_opens_no_mouth() -> None:
+    found = inside.mistaken(mouths([0.06, 0.06, 0.01]), darks([0.65, 0.65, 0.65], of_lips=0.8))
+    assert found.tolist() == [True, True, False]

@@ -6,7 +6,17 @@ import numpy as np
 import pytest
 
 from lipsmith.engine import mouth
-from lipsmith.engine.render.interior import COLUMNS, ROWS, Interior, Opening, between_lips, drawn, hollow, lacking
+from lipsmith.engine.render.interior import (
+    COLUMNS,
+    ROWS,
+    Interior,
+    Opening,
+    between_lips,
+    drawn,
+    hollow,
+    in_his_light,
+    lacking,
+)
 
 UNIT = 300.0  # pixels per face width
 
@@ -44,7 +54,7 @@ def test_what_is_sampled_and_what_is_drawn_are_the_same_places() -> None:
 
 
 def test_only_shut_lips_that_are_to_open_lack_an_inside() -> None:
-    shut, hardly, half, wide = (Opening.of(lips(size), UNIT) for size in (0.004, 0.012, 0.05, 0.1))
+    shut, hardly, half, wide = (Opening.of(lips(size), UNIT).height for size in (0.004, 0.012, 0.05, 0.1))
     assert lacking(wide, shut) == lacking(half, shut) == 1
     assert lacking(wide, half) == lacking(half, wide) == lacking(shut, shut) == lacking(hardly, shut) == 0
     assert 0 < lacking(wide, hardly) < 1
@@ -60,7 +70,18 @@ def test_an_inside_is_darker_than_skin_and_the_same_on_both_sides() -> None:
 def test_the_dark_is_the_actors_own_where_it_is_darker() -> None:
     tones = np.full((ROWS, COLUMNS, 3), [0.5, -0.05, 0.1], np.float32)
     filmed = np.full((200, 3), [0.7, 0.0, 0.1], np.float32)  # lips
-    assert np.allclose(hollow(tones, filmed), 0.7 * tones)
+    assert np.allclose(hollow(tones, filmed, None), 0.7 * tones)
     filmed[:30] = 0.05, 0.01, 0.04  # and a throat between them
-    assert np.allclose(hollow(tones, filmed), filmed[0])
-    assert np.allclose(hollow(tones, filmed[:3]), 0.7 * tones)
+    assert np.allclose(hollow(tones, filmed, None), filmed[0])
+    assert np.allclose(hollow(tones, filmed[:3], None), 0.7 * tones)
+
+
+def test_in_haze_no_mouth_is_dark() -> None:
+    tones = np.full((ROWS, COLUMNS, 3), [0.5, -0.05, 0.1], np.float32)
+    tones[6] = 0.2, 0, 0.1
+    tones[-1] = 1, -0.1, 0.1  # as light as the skin
+    his = np.array([0.6, -0.02, 0.05], np.float32)
+    lifted = in_his_light(tones, his)
+    assert np.allclose(lifted[6], his, atol=1e-6)
+    assert np.allclose(lifted[-1, :, 0], 1) and np.allclose(lifted[0, :, 0], 0.75)
+    assert np.allclose(hollow(tones, np.empty((0, 3)), his), his)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -72,6 +73,34 @@ def test_another_mouth_in_its_place_is_like_it() -> None:
     assert sorted(choice.alternatives[0]) == sorted(set(choice.alternatives[0]))
 
 
+def opened(gap: float) -> np.ndarray:
+    """(51, 3) of a mouth with lips so far apart."""
+    points = np.zeros((51, 3), np.float32)
+    for upper, lower in mouth.GAP_PAIRS:
+        points[upper, 1], points[lower, 1] = -0.5 * gap, 0.5 * gap
+    return points
+
+
+def test_no_inside_is_drawn_where_one_was_filmed() -> None:
+    index = an_index(2)
+    index.points[:] = opened(0.001), opened(0.065)
+    wanted = opened(0.032)  # nearer to the shut one, which can show no inside
+
+    def cost_of_opening(own: float) -> float:
+        return float(
+            retrieval._unary(wanting(wanted[None]), replace(index, points=opened(own)[None].repeat(2, 0)))[0, 0]
+        )
+
+    assert retrieve(wanting(wanted[None]), index).rows[0] == 1
+    assert cost_of_opening(0.001) - cost_of_opening(0.063) > 0.5  # as far away as each other
+
+
+def test_a_blurred_mouth_is_not_shown_for_a_little_shape() -> None:
+    index = replace(an_index(3), sharpness=np.array([0.1, 1, 1], np.float32))
+    index.points[:] = opened(0.05), opened(0.084), opened(0.3)
+    assert retrieve(wanting(opened(0.05)[None]), index).rows[0] == 1
+
+
 def turned(degrees: float) -> np.ndarray:
     """(3, 3) rotation of a head that looks that far to one side."""
     c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
@@ -79,15 +108,13 @@ def turned(degrees: float) -> np.ndarray:
 
 
 def test_what_a_turned_head_hides_is_not_shown() -> None:
-    opened = np.zeros((51, 3), np.float32)
-    for upper, lower in mouth.GAP_PAIRS:
-        opened[upper, 1], opened[lower, 1] = -0.03, 0.03
+    wide = opened(0.06)
     index = an_index(2)
-    index.points[:] = opened, 0.4 * opened  # the first one is what is wanted, the second opens less
+    index.points[:] = wide, 0.4 * wide  # the first one is what is wanted, the second opens less
 
     def chosen(head: float, likeness: float, other: float) -> int:
         index.rotation[:] = turned(likeness), turned(other)
-        return int(retrieve(Wanted(opened[None], turned(head)[None], np.array([200.0])), index).rows[0])
+        return int(retrieve(Wanted(wide[None], turned(head)[None], np.array([200.0])), index).rows[0])
 
     assert chosen(2, 15, 0) == 0  # thirteen degrees are little before the camera
     for side in (1, -1):

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from lipsmith.engine import mouth
-from lipsmith.engine.actor.inside import REACH, darkest, mistaken
+from lipsmith.engine.actor.inside import LEAST_OPEN, OPEN, REACH, Dark, dark_between, mistaken
 from lipsmith.engine.faces.align import Placement, turns
 from lipsmith.engine.faces.measure import Measured
 from lipsmith.engine.faces.occluders import lower_faces
@@ -30,6 +30,7 @@ _RUN = 25  # frames kept together, so that retrieval can follow real movement
 _MARGIN = 0.14  # of the face width, around the lower face
 _RIM = 0.03  # of the face width: as far around a hand a mouth is not shown either; its edge and shadow are not his
 _CACHE = 48  # crops held in memory
+_ASKED = 24  # open mouths, of which the darker ones tell how dark it is in them
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ class Packed:
     codes: bytes  # PNG
     strange: bytes | None  # PNG
     sharpness: float
-    darkest: float  # between the lips, of the skin's luma; nan: they are shut
+    dark: Dark
     tone: np.ndarray  # (3,) mean code of the crop, in [0, 1]
 
 
@@ -151,7 +152,7 @@ class LibraryWriter:
             _png(codes),
             None if strange is None else _png(strange),
             _sharpness(luma, pixels),
-            _inside(codes, tones, pixels, unit),
+            _dark(codes, tones, pixels, unit),
             np.array(cv2.mean(codes)[:3]) / full,
         )
 
@@ -167,7 +168,7 @@ class LibraryWriter:
         m = self._measured
         # As the pictures show them: smoothed in time, the one frame in which fast lips meet would count as parted.
         lower = np.stack([m.seen(frame.row) for frame in self._kept])
-        good = ~mistaken(lower[:, : len(mouth.MOUTH)], np.array([frame.darkest for frame in self._kept]))
+        good = ~mistaken(lower[:, : len(mouth.MOUTH)], [frame.dark for frame in self._kept])
         kept = [frame for frame, is_good in zip(self._kept, good, strict=True) if is_good]
         rows, lower = np.array([frame.row for frame in kept], int), lower[good]
         return Index(
@@ -213,6 +214,21 @@ class Library:
                 self._cache.popitem(last=False)
         return entry
 
+    def hollow(self, tones: color.Tones) -> np.ndarray | None:
+        """(3,) luma, Cb, Cr over the skin's luma: the dark between his lips; None where he hardly ever parts them.
+
+        `tones`: what his codes mean.
+        """
+        parted = np.flatnonzero(mouth.gap(self.index.points) >= OPEN)
+        if len(parted) < LEAST_OPEN:
+            return None
+        asked = parted[np.linspace(0, len(parted) - 1, min(_ASKED, len(parted))).astype(int)]
+        entries = [(self.entry(int(row)), float(self.index.scale[row])) for row in asked]
+        found = np.stack([_dark(entry.codes, tones, entry.lower, unit).tone for entry, unit in entries])
+        found = found[np.isfinite(found[:, 0])]
+        # A mouth full of teeth or tongue shows no hollow: the darker ones do.
+        return found[np.argsort(found[:, 0])[: max(1, len(found) // 4)]].mean(0) if len(found) else None
+
     def _unpacked(self, name: str, number: int) -> np.ndarray:
         picture = cv2.imdecode(np.frombuffer(self._archive.read(name), np.uint8), cv2.IMREAD_UNCHANGED)
         if picture is None:
@@ -250,11 +266,11 @@ def _png(picture: np.ndarray) -> bytes:
     return packed.tobytes()
 
 
-def _inside(codes: np.ndarray, tones: color.Tones, pixels: np.ndarray, unit: float) -> float:
-    """`darkest` of a crop, of which only the part around the lips need be known."""
+def _dark(codes: np.ndarray, tones: color.Tones, pixels: np.ndarray, unit: float) -> Dark:
+    """`dark_between` the lips of a crop, of which only the part around the lips need be known."""
     near = box_around(pixels[mouth.OUTER], REACH * unit + 1, codes.shape[1], codes.shape[0])
-    luma = tones.of_codes(codes[near.top : near.bottom, near.left : near.right])[..., 0]
-    return darkest(luma, pixels - np.array([near.left, near.top], np.float32), unit)
+    part = tones.of_codes(codes[near.top : near.bottom, near.left : near.right])
+    return dark_between(part, pixels - np.array([near.left, near.top], np.float32), unit)
 
 
 def _sharpness(luma: np.ndarray, pixels: np.ndarray) -> float:

@@ -103,14 +103,29 @@ def along(values: np.ndarray, at: np.ndarray) -> np.ndarray:
     return np.interp(at, np.arange(len(values)), values)
 
 
-def hollow(tones: np.ndarray, filmed: np.ndarray) -> np.ndarray:
-    """(ROWS, COLUMNS, 3) the dark between teeth alone: the darkest row, and darker, since tongues are in the mean.
+def darkest_row(tones: np.ndarray) -> int:
+    """Of (ROWS, COLUMNS, 3) tones."""
+    return int(tones[:, COLUMNS // 4 : -COLUMNS // 4, 0].mean(1).argmin())
+
+
+def in_his_light(tones: np.ndarray, his: np.ndarray) -> np.ndarray:
+    """(ROWS, COLUMNS, 3) tones made as dark as it is in this mouth, `his` (3,): haze and glare reach into it, too.
+
+    What is as light as the skin stays so.
+    """
+    dark = tones[darkest_row(tones)].mean(0)
+    return his + (tones - dark) * ((1 - his[0]) / max(1 - float(dark[0]), 0.1))
+
+
+def hollow(tones: np.ndarray, filmed: np.ndarray, his: np.ndarray | None) -> np.ndarray:
+    """(ROWS, COLUMNS, 3) the dark between teeth alone: `his` (3,), where it is known; else the darkest row, and darker,
+    since tongues are in the mean.
 
     `filmed`: (n, 3) what was seen between the lips of this mouth. What is dark there is his own, in his own light,
     and is shown instead where it is darker.
     """
-    darkest = int(tones[:, COLUMNS // 4 : -COLUMNS // 4, 0].mean(1).argmin())
-    likely = np.broadcast_to(_HOLLOW * tones[darkest], tones.shape).astype(np.float32)
+    dark = _HOLLOW * tones[darkest_row(tones)] if his is None else his
+    likely = np.broadcast_to(dark, tones.shape).astype(np.float32)
     if len(filmed) < _LEAST_FILMED:
         return likely
     count = len(filmed) // _DARK_SHARE
@@ -118,9 +133,12 @@ def hollow(tones: np.ndarray, filmed: np.ndarray) -> np.ndarray:
     return likely + smooth_step((likely[..., :1] - own[0]) / _DARKER) * (own - likely)
 
 
-def lacking(wanted: Opening, own: Opening) -> float:
-    """How far a filmed mouth has not the inside that is wanted, in [0, 1]: 1 where it is shut and is to be open."""
-    return (1 - _rise(own.height, *_SHUT)) * _rise(wanted.height, *_WANTED_OPEN)
+def lacking(wanted: np.ndarray | float, own: np.ndarray | float) -> np.ndarray:
+    """How far a filmed mouth has not the inside that is wanted, in [0, 1]: 1 where it is shut and is to be open.
+
+    Of the heights of both in the middle, face widths; float32.
+    """
+    return (1 - _rise(own, *_SHUT)) * _rise(wanted, *_WANTED_OPEN)
 
 
 def between_lips(opening: Opening, height: int, width: int) -> tuple[tuple[slice, slice], np.ndarray, np.ndarray]:
@@ -153,5 +171,5 @@ def _height_at(at: np.ndarray, along: np.ndarray, down: np.ndarray) -> np.ndarra
     return np.interp(at, np.maximum.accumulate(along), down)
 
 
-def _rise(value: float, low: float, high: float) -> float:
-    return float(smooth_step((value - low) / (high - low)))
+def _rise(value: np.ndarray | float, low: float, high: float) -> np.ndarray:
+    return smooth_step((value - low) / (high - low))

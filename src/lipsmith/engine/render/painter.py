@@ -7,6 +7,7 @@ frame again with another library row or a gentler target. Knows no file and no s
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -16,8 +17,8 @@ from lipsmith.engine.actor.library import Entry, Library, crop_box
 from lipsmith.engine.media import color
 from lipsmith.engine.media.frame import Box
 from lipsmith.engine.media.spec import VideoSpec
-from lipsmith.engine.render.composite import Mattes, crisped, joined, matched, mattes, without_strangers
-from lipsmith.engine.render.interior import Interior, Opening, drawn, hollow, lacking
+from lipsmith.engine.render.composite import Mattes, crisped, joined, matched, mattes, smooth_step, without_strangers
+from lipsmith.engine.render.interior import Interior, Opening, drawn, hollow, in_his_light, lacking
 from lipsmith.engine.render.teeth import Between, with_teeth
 from lipsmith.engine.render.warp import Warp, sample, sample_mask
 
@@ -25,6 +26,7 @@ from lipsmith.engine.render.warp import Warp, sample, sample_mask
 # tried for their sake make neighbouring frames less alike (docs/log.md).
 MOST_FOLDED = 0.002
 _WELL_INSIDE = 0.9  # of the matte between the lips: what is filmed there is not their edge
+_TURNING, _TURNED = 0.014, (0.35, 0.9)  # of the face width; of the matte, softened: from lip to inside
 _BESIDE = 0.05  # of the face width, around what is before the face: there the plate comes to rest
 
 
@@ -62,6 +64,7 @@ class Painter:
         self._full, self._codec = (1 << video.bit_depth) - 1, video.codec
         self._quarter_chroma = color.has_quarter_chroma(video.pix_fmt)
         self._tones = color.Tones.of(video.color, video.bit_depth, video.pix_fmt)
+        self._library_tones = color.Tones.of(video.color, library_full.bit_length(), video.pix_fmt)
 
     def paint(
         self,
@@ -115,6 +118,11 @@ class Painter:
             matte = matte * (1 - sample_mask(entry.strange, where))
         return _Face(face, matte, where.folded, lack)
 
+    @cached_property
+    def _hollow(self) -> np.ndarray | None:
+        """As `Library.hollow`."""
+        return self._library.hollow(self._library_tones)
+
     def _own_opening(self, entry: Entry, library_row: int) -> Opening:
         return Opening.of(entry.lower, float(self._library.index.scale[library_row]))
 
@@ -122,20 +130,26 @@ class Painter:
         self, face: np.ndarray, below: np.ndarray, shown: Mattes, wanted: Opening, own: Opening, between: Between
     ) -> float:
         """Draw in `face` what the library's mouth does not show between its lips; gives how far all of it is drawn."""
-        lack = lacking(wanted, own)
-        share = between.matte * np.maximum(lack, between.spread)
+        lack = float(lacking(wanted.height, own.height))
+        share = np.maximum(lack * _deep(between.matte, wanted.unit), between.matte * between.spread)
         if not share.any():
             return lack
         skin = below[shown.skin]
         light = float(self._tones.of_codes(skin)[:, 0].mean()) if len(skin) else 0.5
         tones = Interior.load().tones(wanted)
-        inside = drawn(tones, between.places)
+        inside = drawn(tones if self._hollow is None else in_his_light(tones, self._hollow), between.places)
         if lack < 1:  # the filmed inside came apart where it is darkest
             dark = between.spread[..., None] * np.float32(1 - lack)
             filmed = self._tones.of_codes(face[between.part][between.matte > _WELL_INSIDE]) / light
-            inside += dark * (drawn(hollow(tones, filmed), between.places) - inside)
+            inside += dark * (drawn(hollow(tones, filmed, self._hollow), between.places) - inside)
         face[between.part] = joined(face[between.part], self._tones.to_codes(light * inside), share)
         return lack
+
+
+def _deep(matte: np.ndarray, unit: float) -> np.ndarray:
+    """(h, w) of what lies between the lips, the deeper the more: lips turn inwards, and no edge is where they end."""
+    soft = cv2.GaussianBlur(matte, (0, 0), _TURNING * unit)
+    return matte * smooth_step((soft - _TURNED[0]) / (_TURNED[1] - _TURNED[0]))
 
 
 def _whole(shown: Mattes, size: tuple[int, int]) -> np.ndarray:

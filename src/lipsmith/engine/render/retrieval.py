@@ -13,16 +13,18 @@ import numpy as np
 
 from lipsmith.engine import mouth
 from lipsmith.engine.actor.library import Index
+from lipsmith.engine.render.interior import lacking
 
 CANDIDATES = 48  # per frame
 _CHUNK = 256  # frames compared with the library at once
 _GAP, _WIDTH, _SHAPE = 17.0, 9.0, 1.0  # per face width, squared below
+_DRAWN = 0.6  # for a shut mouth that is to be open: its inside would have to be drawn
 _POSE, _SIZE = 1.6, 0.5  # per radian-like unit of the rotation matrix; per doubling of the face
 _SEEN = 0.5  # per e-fold of how much of the left or right of a mouth faces the camera
 # Where the skin at the corners of a mouth faces, half-way from the camera to the sides, in the face's own frame.
 _BESIDE = np.array([[-1, 0, -1], [1, 0, -1]]) * np.sqrt(0.5)
 _LEAST_SEEN = 0.05  # cosine; less is behind the rim
-_BLUR = 0.35  # for a frame of no detail, against the library's median
+_BLUR = 0.8  # for a frame of no detail, against the library's median
 _TONE = 2.0  # per unit of mean code
 _JUMP, _JUMP_POSE = 0.35, 0.5
 _CUT_COST = 0.15  # for any jump at all: runs of real movement look alive
@@ -96,6 +98,7 @@ def _unary(wanted: Wanted, index: Index) -> np.ndarray:
     cost += _apart(_WIDTH * mouth.width(wanted.mouths)[:, None], _WIDTH * mouth.width(index.points)[:, None])
     flat = wanted.mouths[..., :2].reshape(len(wanted), -1), index.points[..., :2].reshape(len(index), -1)
     cost += _SHAPE * _apart(*flat)
+    cost += _DRAWN * lacking(mouth.gaps(wanted.mouths).mean(1)[:, None], mouth.gaps(index.points).mean(1)) ** 2
     turn = wanted.rotation.reshape(-1, 9), index.rotation.reshape(-1, 9)
     cost += _POSE * _apart(*turn)
     cost += _SEEN * _apart(_seen(wanted.rotation), _seen(index.rotation))
