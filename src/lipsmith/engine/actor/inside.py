@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from lipsmith.engine import mouth
+from lipsmith.engine.faces.outline import within
 
 OPEN = 0.035  # face widths between the lips: below, little of an inside is to be seen
 _DARK_SHARE = 0.1  # of what lies between the lips, and of the lips
@@ -51,7 +52,7 @@ def dark_between(tones: np.ndarray, pixels: np.ndarray, unit: float) -> Dark:
     width.
     """
     size = tones.shape[:2]
-    inner, outer = (_filled(pixels[outline], size) for outline in (mouth.INNER, mouth.OUTER))
+    inner, outer = (within(pixels[outline], size) for outline in (mouth.INNER, mouth.OUTER))
     near, far = (cv2.dilate(outer, np.ones((2 * round(reach * unit) + 1,) * 2, np.uint8)) for reach in _BESIDE)
     lips, skin = tones[outer > inner], tones[..., 0][far > near]
     dark, dark_lip = _darkest(tones[inner > 0]), _darkest(lips)
@@ -75,9 +76,3 @@ def mistaken(points: np.ndarray, dark: Sequence[Dark]) -> np.ndarray:
     if (parted & ~out).sum() >= LEAST_OPEN:
         out |= parted & (luma > max(_NEVER_MISTAKEN, float(np.median(luma[parted & ~out])) + _LIGHTER))
     return out
-
-
-def _filled(outline: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    mask = np.zeros(size, np.uint8)
-    cv2.fillPoly(mask, [np.round(outline).astype(np.int32)], 1)
-    return mask

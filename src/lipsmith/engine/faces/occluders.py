@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from lipsmith.engine.faces.align import Placement
 from lipsmith.engine.faces.crop import cut_out, in_crop, way_back
 from lipsmith.engine.faces.detect import Region
+from lipsmith.engine.faces.outline import within
 
 WEIGHTS = Path(__file__).with_name("occluders.npz")
 INPUT_SIZE, GRID = 128, 64  # pixels a side of what the net sees, cells a side of what it says
@@ -42,9 +43,7 @@ def lower_faces(placement: Placement) -> tuple[Region, ...]:
 
 def cells_within(outline: np.ndarray, region: Region) -> np.ndarray:
     """(64, 64) uint8, 1 for the cells of `region` inside an outline of (P, 2) points; pixels of the picture."""
-    mask = np.zeros((GRID, GRID), np.uint8)
-    cv2.fillPoly(mask, [np.round(in_crop(outline, way_back(region, GRID))).astype(np.int32)], 1)
-    return mask
+    return within(in_crop(outline, way_back(region, GRID)), (GRID, GRID))
 
 
 def share_hidden(likely: np.ndarray, lips: np.ndarray, region: Region) -> float:

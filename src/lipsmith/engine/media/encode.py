@@ -52,7 +52,7 @@ from lipsmith.errors import UnsupportedVideo
 
 _BUDGET = 1.1
 _LEAST_BIT_RATE = 16_000  # bits per second: below it x264 sees none
-_SHARE = 1.08  # of the octets of a run whose first pass is known: a little finer than the source
+_SHARE = 1.1  # of the octets of a run whose first pass is known: a little finer than the source
 _AMPLE = 1.2  # times a run's own octets, from which on some may be left over
 _TOLERANCE = 0.3  # of a second's bits, of which a picture may go astray (x264's `ratetol`)
 _OPENING = 2.5

@@ -73,7 +73,7 @@ def around(points: np.ndarray, margin: int, height: int, width: int) -> tuple[sl
 
 
 def _filled(outline: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """(h, w) uint8: 1 within the (n, 2) outline."""
+    """(h, w) uint8: 1 where half of a pixel is within the (n, 2) outline, which moves by less than pixels."""
     mask = np.zeros(size, np.uint8)
     cv2.fillPoly(mask, [np.round(outline * 8).astype(np.int32)], 255, lineType=cv2.LINE_AA, shift=3)
     return cv2.threshold(mask, 127, 1, cv2.THRESH_BINARY)[1]

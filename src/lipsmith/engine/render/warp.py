@@ -14,6 +14,8 @@ import cv2
 import numpy as np
 from scipy.linalg import lu_factor, lu_solve
 
+from lipsmith.engine.faces.outline import within
+
 _COARSE, _FINE = 18, 26  # grid lines over the crop, and over the mouth
 _STIFFNESS = 2e-4  # of the spline, in squared face widths: lets landmark noise go, keeps lips within a tenth of a pixel
 _LEAST_AREA = 0.004  # of the source per area of the crop; below, the warp counts as folding
@@ -108,10 +110,8 @@ class Warp:
         """(fine rows - 1, fine columns - 1) bool: which cells of the grid around the mouth are not in the hole."""
         y, x = (lines[near] for lines, near in zip((self._rows, self._columns), self._inside, strict=True))
         middles = [np.rint((line[:-1] + line[1:]) / 2).astype(int) for line in (y, x)]
-        empty = np.zeros(self._size, np.uint8)
-        if hole is not None:
-            cv2.fillPoly(empty, [np.rint(hole).astype(np.int32)], 1)
-        return empty[np.ix_(*middles)] == 0
+        grid = np.ix_(*middles)
+        return np.ones((len(y) - 1, len(x) - 1), bool) if hole is None else within(hole, self._size)[grid] == 0
 
 
 def sample(picture: np.ndarray, where: BackwardMap, *, quarter_chroma: bool = False) -> np.ndarray:
