@@ -1,0 +1,13 @@
+"""Which pixels, or cells, an outline encloses."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+
+def within(outline: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """(h, w) uint8: 1 within (n, 2) points and on the line between them, rounded to whole pixels."""
+    mask = np.zeros(size, np.uint8)
+    cv2.fillPoly(mask, [np.rint(outline).astype(np.int32)], 1)
+    return mask
