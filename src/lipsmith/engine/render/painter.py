@@ -109,7 +109,7 @@ class Painter:
         where, between = with_teeth(where, opening, own_opening, entry.codes)
         codes = sample(entry.codes, where, quarter_chroma=self._quarter_chroma)
         face = codes * np.float32(self._full / self._library_full)
-        energy = min(float(self._library.index.sharpness[library_row]), self._usual)
+        energy = float(self._library.index.sharpness[library_row])
         face = crisped(face, energy, goal[mouth.OUTER], self._full, self._codec)
         face = matched(face, below, shown.face, shown.cell, self._full)
         lack = self._open(face, below, shown, opening, own_opening, between)
@@ -117,11 +117,6 @@ class Painter:
         if entry.strange is not None:
             matte = matte * (1 - sample_mask(entry.strange, where))
         return _Face(face, matte, where.folded, lack)
-
-    @cached_property
-    def _usual(self) -> float:
-        """The detail of his usual mouth: finer ones, which retrieval is fond of, need not be given all they had."""
-        return float(np.median(self._library.index.sharpness))
 
     @cached_property
     def _hollow(self) -> np.ndarray | None:
