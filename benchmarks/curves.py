@@ -17,7 +17,7 @@ from benchmarks import clips, talker
 from lipsmith.engine import mouth
 from lipsmith.engine.actor.calibration import calibrate
 from lipsmith.engine.mouth import MouthBasis
-from lipsmith.engine.rehearsal import Speech
+from lipsmith.engine.speech.speaking import Speech
 
 DOCS = Path(__file__).parents[1] / "docs"
 COUNT, SECONDS = 10, 8.0

@@ -15,9 +15,9 @@ import torch
 from benchmarks import clips, table, talker
 from lipsmith.engine import mouth
 from lipsmith.engine.mouth import MouthBasis
-from lipsmith.engine.rehearsal import Speech
 from lipsmith.engine.speech import audio
 from lipsmith.engine.speech.features import ROWS_PER_SECOND
+from lipsmith.engine.speech.speaking import Speech
 
 LANGUAGES = ("en", "zh", "de", "fr", "es", "ja", "it", "ko")
 LEFT_OUT = ("singing", "song", "noisy", "two_speakers", "apollo")  # not plain speech

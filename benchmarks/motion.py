@@ -12,7 +12,7 @@ from benchmarks import clips, table, talker
 from lipsmith.engine import mouth
 from lipsmith.engine.actor.calibration import calibrate
 from lipsmith.engine.mouth import MouthBasis
-from lipsmith.engine.rehearsal import Speech
+from lipsmith.engine.speech.speaking import Speech
 
 
 def run() -> None:

@@ -14,11 +14,11 @@ import numpy as np
 from benchmarks import clips, table, talker
 from lipsmith.engine import mouth
 from lipsmith.engine.actor import model
+from lipsmith.engine.casting import cast_parts, learn
 from lipsmith.engine.faces.measure import measure
 from lipsmith.engine.faces.track import Look, Tracker
 from lipsmith.engine.media import decode
 from lipsmith.engine.progress import silent
-from lipsmith.engine.rehearsal import cast_parts, learn
 from lipsmith.engine.render.performance import Performance
 
 

@@ -22,8 +22,9 @@ from benchmarks import clips, table, talker
 from lipsmith.engine.dub import dub
 from lipsmith.engine.media import decode, mux
 from lipsmith.engine.media.probe import probe
-from lipsmith.engine.rehearsal import DubOptions, Speech, VoiceFor
+from lipsmith.engine.rehearsal import DubOptions, VoiceFor
 from lipsmith.engine.speech import audio
+from lipsmith.engine.speech.speaking import Speech
 
 CLIPS = ("mead_W015", "bill_cafe", "latentsync_woman", "opendubbing")
 LOOPED, TIMES = "bill_cafe", 10

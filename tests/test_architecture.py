@@ -16,7 +16,7 @@ FREE_FOR_ALL = ("lipsmith.errors", "lipsmith.weights", "lipsmith.engine.progress
 # A module may import what the row of its longest prefix names, what is free for all, and its own row.
 ENGINE = "lipsmith.engine"
 FACES = (f"{ENGINE}.media", f"{ENGINE}.mouth")
-REHEARSED = ("media", "mouth", "faces", "speech", "actor", "render", "footage")
+CAST = ("media", "mouth", "faces", "actor", "render", "footage")
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "lipsmith": ("lipsmith.client",),
     "lipsmith.client": (),
@@ -38,7 +38,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         *(f"{ENGINE}.speech.{m}" for m in ("audio", "features")),
     ),
     f"{ENGINE}.footage": (*FACES, f"{ENGINE}.faces", f"{ENGINE}.speech", f"{ENGINE}.quality.sync"),
-    f"{ENGINE}.rehearsal": tuple(f"{ENGINE}.{part}" for part in REHEARSED),
+    f"{ENGINE}.casting": tuple(f"{ENGINE}.{part}" for part in CAST),
+    f"{ENGINE}.rehearsal": tuple(f"{ENGINE}.{part}" for part in (*CAST, "speech", "casting")),
     f"{ENGINE}.dub": (ENGINE,),
     "lipsmith.demo": (f"{ENGINE}.media", f"{ENGINE}.mouth", f"{ENGINE}.faces", "lipsmith.config"),
     "lipsmith.console": (),

@@ -18,6 +18,7 @@ from tests.engine.media.test_soundtrack import packets
 from lipsmith.engine import dub as story
 from lipsmith.engine import footage, mouth
 from lipsmith.engine.actor import calibration, model
+from lipsmith.engine.casting import cast_parts, learn
 from lipsmith.engine.faces.measure import measure
 from lipsmith.engine.faces.occluders import OccluderFinder
 from lipsmith.engine.faces.track import Nets, track_faces
@@ -26,7 +27,7 @@ from lipsmith.engine.media.clock import Span
 from lipsmith.engine.media.probe import probe
 from lipsmith.engine.progress import silent
 from lipsmith.engine.quality import conformance
-from lipsmith.engine.rehearsal import DubOptions, VoiceFor, bounded, cast_parts, learn
+from lipsmith.engine.rehearsal import DubOptions, VoiceFor, bounded
 from lipsmith.engine.render.performance import Performance
 from lipsmith.errors import BadRange, OutputNotWritable, RequestError, UnknownActor
 from lipsmith.weights import WeightStore

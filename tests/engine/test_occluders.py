@@ -16,6 +16,7 @@ import torch
 
 from lipsmith.engine import footage
 from lipsmith.engine.actor import model
+from lipsmith.engine.casting import cast_parts, learn
 from lipsmith.engine.faces.measure import Measured, measure
 from lipsmith.engine.faces.occluders import OccluderFinder, lower_faces
 from lipsmith.engine.faces.track import Look, Nets, Tracker
@@ -23,7 +24,6 @@ from lipsmith.engine.faces.view import view
 from lipsmith.engine.media import color, decode
 from lipsmith.engine.media.frame import Box, Frame
 from lipsmith.engine.progress import silent
-from lipsmith.engine.rehearsal import cast_parts, learn
 from lipsmith.engine.render.performance import Performance
 from lipsmith.engine.render.retrieval import Choice
 from lipsmith.weights import WeightStore

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lipsmith.engine import footage as footages
+from lipsmith.engine.casting import learn
 from lipsmith.engine.faces.occluders import OccluderFinder
 from lipsmith.engine.faces.track import Nets, torch_device
 from lipsmith.engine.footage import Footage, Person
@@ -17,7 +18,7 @@ from lipsmith.engine.media.probe import first_picture
 from lipsmith.engine.media.soundtrack import plan_sound
 from lipsmith.engine.media.spec import MediaSpec
 from lipsmith.engine.progress import Progress, silent
-from lipsmith.engine.rehearsal import DubOptions, DubResult, VoiceFor, Watch, bounded, learn, rehearsed
+from lipsmith.engine.rehearsal import DubOptions, DubResult, VoiceFor, Watch, bounded, rehearsed
 from lipsmith.weights import WeightStore
 
 __all__ = [

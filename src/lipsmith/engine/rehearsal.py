@@ -26,9 +26,8 @@ from threadpoolctl import threadpool_limits
 
 from lipsmith.engine import footage as footages
 from lipsmith.engine import heap
-from lipsmith.engine.actor import calibration, model
-from lipsmith.engine.actor.expression import expression
-from lipsmith.engine.faces.occluders import OccluderFinder
+from lipsmith.engine.actor import calibration
+from lipsmith.engine.casting import at_hand, cast_parts, expression_of
 from lipsmith.engine.faces.track import Nets, torch_device
 from lipsmith.engine.footage import Footage, Person
 from lipsmith.engine.media import clock, decode, loop, mux
@@ -42,15 +41,12 @@ from lipsmith.engine.media.probe import probe, require_video
 from lipsmith.engine.media.soundtrack import Voice
 from lipsmith.engine.media.spec import VideoSpec
 from lipsmith.engine.media.splice import PART_FRAMES, SplicePlan, Whole
-from lipsmith.engine.mouth import MouthBasis, MouthPath
+from lipsmith.engine.mouth import MouthBasis
 from lipsmith.engine.progress import Progress, silent
-from lipsmith.engine.render import target as targets
-from lipsmith.engine.render.painter import Painter
 from lipsmith.engine.render.performance import Part, Performance, Tally
-from lipsmith.engine.render.retrieval import Wanted, retrieve
-from lipsmith.engine.render.schedule import BLEND_FRAMES, Run, runs
-from lipsmith.engine.speech import audio, features, motion
-from lipsmith.engine.speech import script as scripts
+from lipsmith.engine.render.schedule import BLEND_FRAMES
+from lipsmith.engine.speech import audio
+from lipsmith.engine.speech.speaking import Speech
 from lipsmith.errors import RequestError
 from lipsmith.weights import WeightStore
 
@@ -155,13 +151,13 @@ def rehearsed(
             with watch.stage("train"):
                 given = model.get(person.actor) if isinstance(model, Mapping) else model
                 actor_model = stack.enter_context(
-                    _actor(seen, seen.person(person.actor), given, folder, nets.occluders, options, progress)
+                    at_hand(seen, seen.person(person.actor), given, folder, nets.occluders, options.threads, progress)
                 )
             with watch.stage("motion"):
                 path = speech.path(waveform, shown.seconds - start, voice.script)
                 wanted = calibration.wanted(path, MouthBasis.load(), actor_model.calibration, options.strength)
                 if options.maintain_expression:
-                    wanted[person.measured.indices] += _expression(person, actor_model, shown)
+                    wanted[person.measured.indices] += expression_of(person, actor_model, shown)
                 spans = clock.parse_ranges(voice.ranges, shown.video) or everywhere
                 parts += cast_parts(shown, person, actor_model, wanted, spans)
                 speaks = bool(np.abs(path.coefficients).max(initial=0.0) > 0)
@@ -352,105 +348,6 @@ def _shown(seen: Footage, options: DubOptions, start_seconds: float, voice_secon
         raise RequestError("Ranges and a looped video do not go together: give the one or the other.")
     end = start_seconds + voice_seconds
     return footages.looped(seen, end) if end > seen.video.duration_seconds_from_content else seen
-
-
-class Speech:
-    """The speech half, loaded once for all voices."""
-
-    def __init__(self, store: WeightStore, device: torch.device) -> None:
-        self._listener = features.load_listener(store, device)
-        self._model = motion.MotionModel(device)
-
-    def path(self, waveform: audio.Waveform, seconds: np.ndarray, script: str | None = None) -> MouthPath:
-        """What a mouth does at (T,) times of the voice. Raises RequestError for a script that is not what it says."""
-        listening = motion.Listening(self._model)
-        for piece in features.listen(waveform, self._listener):
-            listening.push(piece)
-        heard = listening.finish()
-        if script is not None:
-            heard = replace(heard, closing=self._closing(waveform, script))
-        return motion.speak(waveform, heard, seconds)
-
-    def _closing(self, waveform: audio.Waveform, script: str) -> np.ndarray:
-        probabilities = features.hear_phonemes(waveform, self._listener)
-        aligned = scripts.align(scripts.pronounce(script), probabilities)
-        if not aligned.fits:
-            raise RequestError(
-                "The script is not what the voice says (or is not English); give the right one, or none."
-            )
-        return aligned.closing(len(probabilities))
-
-
-def cast_parts(
-    seen: Footage, person: Person, actor: model.ActorModel, wanted: np.ndarray, spans: tuple[Span, ...] = ()
-) -> tuple[Part, ...]:
-    """All that one person will do in the shot. `wanted`: (F, 51, 3) mouths in his own frame, one per video frame."""
-    jaw = targets.learn_jaw(actor.library.index.lower)
-    painter = Painter(actor.library, actor.full, seen.video)
-    schedule = runs(person.measured, seen.seconds, seen.cuts, spans)
-    return tuple(_part(run, person, wanted, actor, jaw, painter, seen) for run in schedule)
-
-
-def _part(
-    run: Run,
-    person: Person,
-    wanted: np.ndarray,
-    actor: model.ActorModel,
-    jaw: targets.JawResponse,
-    painter: Painter,
-    seen: Footage,
-) -> Part:
-    """One unbroken run of frames."""
-    measured, index = person.measured, actor.library.index
-    goal = calibration.project(wanted[measured.indices[run.rows]], actor.upright, actor.calibration)
-    place = measured.placement.rows(run.rows)
-    goal = goal + actor.posture.at(place.rotation)
-    aimed = targets.aim(measured, run.rows, targets.settled(goal, float(seen.video.frame_rate)), run.weight, jaw)
-    own = actor.provenance.footage == seen.spec.path.name
-    tone = index.tone_at(aimed.indices % (seen.period or len(seen.pts))) if own else None
-    choice = retrieve(Wanted(aimed.mouths, place.rotation, place.scale, tone), index)
-    return Part(aimed, choice, painter, index.points)
-
-
-def _expression(person: Person, actor: model.ActorModel, seen: Footage) -> np.ndarray:
-    """(N, 51, 3) what his mouth shows beside speech in the frames where he is seen."""
-    measured = person.measured
-    upright = measured.points - actor.posture.at(measured.placement.rotation)
-    return expression(upright, measured.shot, actor.calibration, float(seen.video.frame_rate))
-
-
-@contextmanager
-def _actor(
-    seen: Footage,
-    person: Person,
-    given: Path | None,
-    folder: Path,
-    occluders: OccluderFinder,
-    options: DubOptions,
-    progress: Progress,
-) -> Iterator[model.ActorModel]:
-    """The given actor, or one trained on the fly into `folder`."""
-    path = given or folder / f"{person.actor}.lipsmith"
-    if given is None:
-        learn(seen, person, path, occluders, options.threads, progress)
-    with model.load(path) as loaded:
-        loaded.require_colour_of(seen.video)
-        yield loaded
-
-
-def learn(seen: Footage, person: Person, out: Path, occluders: OccluderFinder, threads: int, progress: Progress) -> int:
-    return model.train(
-        person.measured,
-        decode.frames(seen.spec, seen.excerpt, threads=threads),
-        seen.video,
-        out,
-        footage=seen.spec.path.name,
-        actor=person.actor,
-        occluders=occluders,
-        heard=person.heard,
-        progress=progress,
-        threads=threads,
-    )
 
 
 def _missed(seen: Footage, spans: tuple[Span, ...], dubbed: set[int]) -> int:

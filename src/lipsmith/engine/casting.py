@@ -1,0 +1,98 @@
+"""An actor and what he will do in a shot: learnt or at hand, his wanted mouths, and which of his real ones show them.
+
+Takes a person of watched footage and wanted mouths on the frames' clock, gives the `Part`s that a performance plays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from lipsmith.engine.actor import calibration, model
+from lipsmith.engine.actor.expression import expression
+from lipsmith.engine.faces.occluders import OccluderFinder
+from lipsmith.engine.footage import Footage, Person
+from lipsmith.engine.media import decode
+from lipsmith.engine.media.clock import Span
+from lipsmith.engine.progress import Progress
+from lipsmith.engine.render import target as targets
+from lipsmith.engine.render.painter import Painter
+from lipsmith.engine.render.performance import Part
+from lipsmith.engine.render.retrieval import Wanted, retrieve
+from lipsmith.engine.render.schedule import Run, runs
+
+
+@contextmanager
+def at_hand(
+    seen: Footage,
+    person: Person,
+    given: Path | None,
+    folder: Path,
+    occluders: OccluderFinder,
+    threads: int,
+    progress: Progress,
+) -> Iterator[model.ActorModel]:
+    """The given actor, or one trained on the fly into `folder`. Raises BadActorFile, FaceErrors."""
+    path = given or folder / f"{person.actor}.lipsmith"
+    if given is None:
+        learn(seen, person, path, occluders, threads, progress)
+    with model.load(path) as loaded:
+        loaded.require_colour_of(seen.video)
+        yield loaded
+
+
+def learn(seen: Footage, person: Person, out: Path, occluders: OccluderFinder, threads: int, progress: Progress) -> int:
+    """Write an actor's file; gives how many of his mouths it holds. Raises FaceErrors, OutputErrors."""
+    return model.train(
+        person.measured,
+        decode.frames(seen.spec, seen.excerpt, threads=threads),
+        seen.video,
+        out,
+        footage=seen.spec.path.name,
+        actor=person.actor,
+        occluders=occluders,
+        heard=person.heard,
+        progress=progress,
+        threads=threads,
+    )
+
+
+def cast_parts(
+    seen: Footage, person: Person, actor: model.ActorModel, wanted: np.ndarray, spans: tuple[Span, ...] = ()
+) -> tuple[Part, ...]:
+    """All that one person will do in the shot. `wanted`: (F, 51, 3) mouths in his own frame, one per video frame."""
+    jaw = targets.learn_jaw(actor.library.index.lower)
+    painter = Painter(actor.library, actor.full, seen.video)
+    schedule = runs(person.measured, seen.seconds, seen.cuts, spans)
+    return tuple(_part(run, person, wanted, actor, jaw, painter, seen) for run in schedule)
+
+
+def _part(
+    run: Run,
+    person: Person,
+    wanted: np.ndarray,
+    actor: model.ActorModel,
+    jaw: targets.JawResponse,
+    painter: Painter,
+    seen: Footage,
+) -> Part:
+    """One unbroken run of frames."""
+    measured, index = person.measured, actor.library.index
+    goal = calibration.project(wanted[measured.indices[run.rows]], actor.upright, actor.calibration)
+    place = measured.placement.rows(run.rows)
+    goal = goal + actor.posture.at(place.rotation)
+    aimed = targets.aim(measured, run.rows, targets.settled(goal, float(seen.video.frame_rate)), run.weight, jaw)
+    own = actor.provenance.footage == seen.spec.path.name
+    tone = index.tone_at(aimed.indices % (seen.period or len(seen.pts))) if own else None
+    choice = retrieve(Wanted(aimed.mouths, place.rotation, place.scale, tone), index)
+    return Part(aimed, choice, painter, index.points)
+
+
+def expression_of(person: Person, actor: model.ActorModel, seen: Footage) -> np.ndarray:
+    """(N, 51, 3) what his mouth shows beside speech in the frames where he is seen."""
+    measured = person.measured
+    upright = measured.points - actor.posture.at(measured.placement.rotation)
+    return expression(upright, measured.shot, actor.calibration, float(seen.video.frame_rate))
