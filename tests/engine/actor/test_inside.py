@@ -10,6 +10,7 @@ from lipsmith.engine import mouth
 from lipsmith.engine.actor import inside
 
 UNIT = 300.0
+SIDE, SKIN, LIPS = 300, 0.5, 0.4  # of a picture; luma
 
 
 def lips(opening: float) -> np.ndarray:
@@ -19,19 +20,24 @@ def lips(opening: float) -> np.ndarray:
     for lower, upper, bulge in ((slice(0, 11), slice(11, 20), 0.05), (slice(20, 31), slice(31, 40), 0.0)):
         half = (0.5 * opening + bulge) * (1 - (across / 0.15) ** 2)
         points[lower], points[upper] = np.stack([across, half], 1), np.stack([across, -half], 1)[1:-1]
-    return UNIT * points + 150
+    return UNIT * points + SIDE / 2
 
 
 def found(luma: np.ndarray, points: np.ndarray) -> inside.Dark:
     return inside.dark_between(np.stack([luma, 0.1 * luma, 0.2 * luma], -1), points, UNIT)
 
 
+def painted(opening: float, inner: float) -> np.ndarray:
+    """(SIDE, SIDE) a mouth with luma `inner` between its lips."""
+    luma, points = np.full((SIDE, SIDE), SKIN, np.float32), lips(opening)
+    for outline, light in ((mouth.OUTER, LIPS), (mouth.INNER, inner)):
+        cv2.fillPoly(luma, [np.rint(points[outline]).astype(np.int32)], light)
+    return luma
+
+
 def shown(opening: float, inner: float) -> inside.Dark:
-    """What is found of a mouth with luma `inner` between lips of 0.4 in skin of 0.5."""
-    luma, points = np.full((300, 300), 0.5, np.float32), lips(opening)
-    cv2.fillPoly(luma, [np.rint(points[:20]).astype(np.int32)], 0.4)
-    cv2.fillPoly(luma, [np.rint(points[20:40]).astype(np.int32)], inner)
-    return found(luma, points)
+    """What is found of it."""
+    return found(painted(opening, inner), lips(opening))
 
 
 @pytest.mark.parametrize("inner", [0.05, 0.2, 0.38])

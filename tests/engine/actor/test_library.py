@@ -7,9 +7,9 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
-import cv2
 import numpy as np
 import pytest
+from tests.engine.actor.test_inside import SIDE, SKIN, UNIT, lips, painted
 
 pytest.importorskip("torch")
 
@@ -24,9 +24,6 @@ from lipsmith.engine.media.spec import ColorSpec
 
 FRAMES, MET = 5, 2  # in one of them lips meet, which smoothing in time takes for parted ones
 GAP, WIDTH, HEIGHT = 0.02, 64, 64
-SIDE, UNIT = 200, 160.0
-SKIN, LIPS = 150, 120
-ACROSS = np.linspace(-0.2, 0.2, 11)
 
 
 def measured(lower: np.ndarray, jitter: np.ndarray, unit: float, middle: float) -> Measured:
@@ -71,37 +68,24 @@ def test_lips_that_meet_for_one_frame_count_as_met(tmp_path: Path) -> None:
     assert np.delete(opening, MET) == pytest.approx(GAP, abs=1e-3)
 
 
-def open_mouth() -> np.ndarray:
-    """(P, 3) a lower face with lips 0.1 face widths apart."""
-    points = np.random.default_rng(5).normal(0, 0.2, (len(LOWER_FACE), 3))
-    for lower, upper, half in ((slice(0, 11), slice(11, 20), 0.1), (slice(20, 31), slice(31, 40), 0.05)):
-        arch = half * (1 - (ACROSS / 0.2) ** 2)
-        points[lower, :2] = np.stack([ACROSS, arch], 1)
-        points[upper, :2] = np.stack([ACROSS, -arch], 1)[1:-1]
-    return points
-
-
-def painted(mouth_points: np.ndarray, inside: int) -> np.ndarray:
-    picture = np.full((SIDE, SIDE), SKIN, np.uint8)
-    for outline, light in ((mouth.OUTER, LIPS), (mouth.INNER, inside)):
-        cv2.fillPoly(picture, [np.rint(mouth_points[outline, :2] * UNIT + SIDE / 2).astype(np.int32)], light)
-    return picture
+def of_openings(opening: float, insides: Iterable[float], path: Path) -> tuple[Library, color.Tones]:
+    """One whose lips are so far apart in every picture, with these lumas between them."""
+    pictures = [np.rint(255 * painted(opening, luma)).astype(np.uint8) for luma in insides]
+    face = np.random.default_rng(5).normal(0, 0.2, (1, len(LOWER_FACE), 3)).repeat(len(pictures), 0)
+    face[:, : len(mouth.MOUTH), :2] = (lips(opening) - SIDE / 2) / UNIT
+    return library(path, measured(face, np.zeros(face.shape), UNIT, SIDE / 2), pictures)
 
 
 def test_how_dark_it_is_in_him_his_darker_mouths_tell(tmp_path: Path) -> None:
-    points, insides = open_mouth(), [40] * 6 + [100] * 6  # throats, and teeth
-    footage = measured(points[None].repeat(12, 0), np.zeros((12, *points.shape)), UNIT, SIDE / 2)
-    actor, tones = library(tmp_path / "actor", footage, [painted(points, light) for light in insides])
+    throat, teeth = 0.25 * SKIN, 0.7 * SKIN
+    actor, tones = of_openings(0.1, [throat] * 6 + [teeth] * 6, tmp_path / "actor")
     with actor:
         found = actor.hollow(tones)
     assert found is not None
-    assert found == pytest.approx(np.array([40 / SKIN, 0, 0]), abs=0.03)
+    assert found == pytest.approx(np.array([0.25, 0, 0]), abs=0.03)
 
 
 def test_of_one_who_is_silent_nothing_is_known(tmp_path: Path) -> None:
-    points = open_mouth()
-    points[:, 1] *= 0.1
-    footage = measured(points[None].repeat(12, 0), np.zeros((12, *points.shape)), UNIT, SIDE / 2)
-    actor, tones = library(tmp_path / "actor", footage, [painted(points, 40)] * 12)
+    actor, tones = of_openings(0.01, [0.1] * 12, tmp_path / "actor")
     with actor:
         assert actor.hollow(tones) is None

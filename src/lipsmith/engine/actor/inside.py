@@ -48,7 +48,9 @@ _NOTHING = Dark(np.full(3, np.nan, np.float32), float("nan"), float("nan"))
 
 
 def dark_between(tones: np.ndarray, pixels: np.ndarray, unit: float) -> Dark:
-    """`tones`: (h, w, 3) float32 luma, Cb, Cr, 0 is black; `pixels`: (P, 2) lower face in them; `unit`: pixels per face
+    """What is dark between the lips of one frame.
+
+    `tones`: (h, w, 3) float32 luma, Cb, Cr, 0 is black; `pixels`: (P, 2) lower face in them; `unit`: pixels per face
     width.
     """
     size = tones.shape[:2]
@@ -72,7 +74,8 @@ def mistaken(points: np.ndarray, dark: Sequence[Dark]) -> np.ndarray:
     """(S,) bool: the mouths, of (S, 51, 3), that are not as open as they are said to be."""
     luma = np.array([one.tone[0] for one in dark])
     parted = (mouth.gap(points) >= OPEN) & np.isfinite(luma)
-    out = parted & np.array([one.is_lip for one in dark])
-    if (parted & ~out).sum() >= LEAST_OPEN:
-        out |= parted & (luma > max(_NEVER_MISTAKEN, float(np.median(luma[parted & ~out])) + _LIGHTER))
-    return out
+    lips = parted & np.array([one.is_lip for one in dark])
+    others = parted & ~lips
+    if others.sum() < LEAST_OPEN:
+        return lips
+    return lips | parted & (luma > max(_NEVER_MISTAKEN, float(np.median(luma[others])) + _LIGHTER))

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from lipsmith.engine import mouth
+from lipsmith.engine.faces.outline import half_within
 from lipsmith.engine.faces.points import AT_LOWER
 
 # Outline of the replaced region: under the nose, beside the mouth, inside the jaw.
@@ -58,9 +59,9 @@ def mattes(wanted: np.ndarray, height: int, width: int, unit: float, inner: tupl
     near = around(wanted[_OUTLINE], math.ceil(_NEAR_CELLS * cell), height, width)
     corner = (near[1].start, near[0].start)
     size = (near[0].stop - near[0].start, near[1].stop - near[1].start)
-    depth = cv2.distanceTransform(_filled(wanted[_OUTLINE] - corner, size), cv2.DIST_L2, 3)
+    depth = cv2.distanceTransform(half_within(wanted[_OUTLINE] - corner, size), cv2.DIST_L2, 3)
     face = smooth_step(depth / (_FEATHER * unit))
-    away = cv2.distanceTransform(1 - _filled(wanted[mouth.OUTER] - corner, size), cv2.DIST_L2, 3)
+    away = cv2.distanceTransform(1 - half_within(wanted[mouth.OUTER] - corner, size), cv2.DIST_L2, 3)
     core = 1 - smooth_step((away - _CORE * unit) / (_CORE * unit))
     return Mattes(near, cell, face, core, _edge(height, width, _EDGE * unit, inner))
 
@@ -70,13 +71,6 @@ def around(points: np.ndarray, margin: int, height: int, width: int) -> tuple[sl
     low = np.clip(np.floor(points.min(0)).astype(int) - margin, 0, [width - 1, height - 1])
     high = np.clip(np.ceil(points.max(0)).astype(int) + 1 + margin, low + 1, [width, height])
     return slice(int(low[1]), int(high[1])), slice(int(low[0]), int(high[0]))
-
-
-def _filled(outline: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """(h, w) uint8: 1 where half of a pixel is within the (n, 2) outline, which moves by less than pixels."""
-    mask = np.zeros(size, np.uint8)
-    cv2.fillPoly(mask, [np.round(outline * 8).astype(np.int32)], 255, lineType=cv2.LINE_AA, shift=3)
-    return cv2.threshold(mask, 127, 1, cv2.THRESH_BINARY)[1]
 
 
 def _edge(height: int, width: int, reach: float, inner: tuple[bool, bool, bool, bool]) -> np.ndarray:

@@ -94,11 +94,12 @@ def _candidates(wanted: Wanted, index: Index) -> tuple[np.ndarray, np.ndarray]:
 
 def _unary(wanted: Wanted, index: Index) -> np.ndarray:
     """(T, S) cost of each library frame for each wanted one."""
-    cost = _apart(_GAP * mouth.gaps(wanted.mouths) / np.sqrt(5), _GAP * mouth.gaps(index.points) / np.sqrt(5))
+    ours, theirs = mouth.gaps(wanted.mouths), mouth.gaps(index.points)
+    cost = _apart(_GAP * ours / np.sqrt(5), _GAP * theirs / np.sqrt(5))
     cost += _apart(_WIDTH * mouth.width(wanted.mouths)[:, None], _WIDTH * mouth.width(index.points)[:, None])
     flat = wanted.mouths[..., :2].reshape(len(wanted), -1), index.points[..., :2].reshape(len(index), -1)
     cost += _SHAPE * _apart(*flat)
-    cost += _DRAWN * lacking(mouth.gaps(wanted.mouths).mean(1)[:, None], mouth.gaps(index.points).mean(1)) ** 2
+    cost += _DRAWN * lacking(ours.mean(1)[:, None], theirs.mean(1)) ** 2
     turn = wanted.rotation.reshape(-1, 9), index.rotation.reshape(-1, 9)
     cost += _POSE * _apart(*turn)
     cost += _SEEN * _apart(_seen(wanted.rotation), _seen(index.rotation))
