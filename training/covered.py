@@ -30,7 +30,7 @@ class Face:
     """A lower face as it was filmed."""
 
     picture: np.ndarray  # (S, S, 3) uint8 RGB, larger than what the net sees
-    landmarks: np.ndarray  # (478, 2) float32 pixels of it
+    landmarks: np.ndarray  # (468, 2) float32 pixels of it
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def example(face: Face, stuff: Stuff, rng: np.random.Generator) -> Example:
 
 
 def _placed(face: Face, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """(128, 128, 3) float32 codes and (478, 2) landmarks: turned, moved, mirrored a little as trackers are off."""
+    """(128, 128, 3) float32 codes and (468, 2) landmarks: turned, moved, mirrored a little as trackers are off."""
     size, landmarks, picture = len(face.picture), face.landmarks, face.picture.astype(np.float32)
     if rng.random() < 0.5:
         picture, landmarks = picture[:, ::-1], landmarks * (-1, 1) + (size - 1, 0)

@@ -167,7 +167,7 @@ class Portrait:
     """One picture of a face that can be made to open its mouth."""
 
     picture: np.ndarray  # (H, W, 3) uint8 RGB
-    points: np.ndarray  # (478, 2) float64 landmarks, pixels
+    points: np.ndarray  # (468, 2) float64 landmarks, pixels
     inside: np.ndarray  # (H, W, 3) uint8: what is seen between the lips: teeth, and the dark below them
 
     @classmethod
@@ -185,7 +185,7 @@ class Portrait:
         device = torch.device("cpu")
         region = FaceDetector(store.path("face_detector"), device).detect([picture])[0][0].region
         mesh = FaceMesh(store.path("face_mesh"), device)
-        rough, _ = mesh.landmarks([picture], [region])
+        rough = mesh.without_lips([picture], [region])
         exact, _ = mesh.landmarks([picture], [region_of(rough[0])])
         points = exact[0, :, :2].astype(np.float64)
         return cls(picture, points, _inside(picture, points))
@@ -213,7 +213,7 @@ class Portrait:
         return np.clip(skin + opening * (inside - skin), 0, 255).astype(np.uint8)
 
     def _goal(self, gap: float, width: float) -> np.ndarray:
-        """(478, 2) where the landmarks shall be; `gap` in pixels."""
+        """(468, 2) where the landmarks shall be; `gap` in pixels."""
         goal = self.points.copy()
         middle = self.points[[13, 14]].mean(0)
         drop = 0.0

@@ -63,7 +63,7 @@ WEIGHTS = (
         member="mediapipe/modules/face_landmark/face_landmark_with_attention.tflite",
         sha256="e06a804e0144f9929eda782122916b35d60c697c3c9344013ca2bbe76a6ce2b4",
         licence="Apache-2.0",
-        purpose="478 landmarks of a face, exact at the lips",
+        purpose="468 landmarks of a face, exact at the lips",
     ),
     Artefact(
         name="phoneme_encoder",

@@ -12,8 +12,8 @@ from lipsmith.engine.faces.points import STABLE
 
 
 def face(seed: int = 0) -> np.ndarray:
-    """(478, 3) a plausible face in pixels, frontal."""
-    points = np.random.default_rng(seed).normal(0, 20, (478, 3))
+    """(468, 3) a plausible face in pixels, frontal."""
+    points = np.random.default_rng(seed).normal(0, 20, (468, 3))
     points[list(STABLE)] = np.load(align._TEMPLATE) * 200
     return points.astype(np.float32) + np.array([300, 200, 0], np.float32)
 

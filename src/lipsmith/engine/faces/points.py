@@ -1,4 +1,4 @@
-"""Which of the mesh's 478 points are remembered of every frame: those a face is placed by, those a dub moves, its rim.
+"""Which of the mesh's 468 points are remembered of every frame: those a face is placed by, those a dub moves, its rim.
 
 Numbers are MediaPipe's; `KEPT` is the order in which tracks hold them. Knows no picture.
 """

@@ -38,7 +38,7 @@ class _Step:
 
 
 class TfliteNet(torch.nn.Module):
-    """The graph of `path`. Input (B, H, W, 3) float32; output a tuple of float32 tensors as in the file, B first."""
+    """The graph of `path`. Input (B, H, W, 3) float32; outputs are float32 tensors as in the file, B first."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -46,6 +46,7 @@ class TfliteNet(torch.nn.Module):
         reader = _GraphReader(model, self._own)
         self._steps = reader.steps()
         self._input, self._outputs = reader.input, reader.outputs
+        self._plans: dict[tuple[int, ...], tuple[_Step, ...]] = {}
 
     def _own(self, name: str, values: np.ndarray) -> Callable[[], Tensor]:
         """Keep a constant as a buffer, so that it follows the module to another device; gives its getter."""
@@ -55,13 +56,28 @@ class TfliteNet(torch.nn.Module):
         self.register_buffer(name, tensor)
         return lambda: getattr(self, name)
 
-    def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
+    def forward(self, pixels: Tensor, *places: int) -> tuple[Tensor, ...]:
+        """The outputs at `places` in the file's order, all if none is named; what only others need is not computed."""
+        wanted = tuple(self._outputs[place] for place in places) or self._outputs
+        if wanted not in self._plans:
+            self._plans[wanted] = _needed(self._steps, wanted)
         values = {self._input: pixels}
-        for step in self._steps:
+        for step in self._plans[wanted]:
             values[step.output] = step.run(*(values[i] for i in step.inputs))
             for number in step.done:
                 del values[number]
-        return tuple(values[i] for i in self._outputs)
+        return tuple(values[i] for i in wanted)
+
+
+def _needed(steps: tuple[_Step, ...], outputs: tuple[int, ...]) -> tuple[_Step, ...]:
+    """Those of the graph's steps that `outputs` rest on, with what each is the last to ask for."""
+    needed: list[_Step] = []
+    wanted = set(outputs)
+    for step in reversed(steps):
+        if step.output in wanted:
+            needed.append(replace(step, done=tuple(set(step.inputs) - wanted)))
+            wanted.update(step.inputs)
+    return tuple(reversed(needed))
 
 
 class _GraphReader:
@@ -86,12 +102,7 @@ class _GraphReader:
 
     def steps(self) -> tuple[_Step, ...]:
         found = (self._step(k) for k in range(self._graph.OperatorsLength()))
-        steps: list[_Step] = []
-        wanted = set(self.outputs)
-        for step in reversed([step for step in found if step is not None]):
-            steps.append(replace(step, done=tuple(set(step.inputs) - wanted)))
-            wanted.update(step.inputs)
-        return tuple(reversed(steps))
+        return tuple(step for step in found if step is not None)
 
     def _shape(self, tensor: int) -> tuple[int, ...]:
         t = self._graph.Tensors(tensor)

@@ -164,7 +164,7 @@ class Tracker:
     def _follow(self, looks: Sequence[Look], start: Region, end: Region) -> None:
         pictures = [look.picture for look in looks]
         shares = np.linspace(0, 1, len(looks)) if len(looks) > 1 else [0.0]
-        rough, _ = self._nets.mesh.landmarks(pictures, [start.toward(end, float(s)) for s in shares])
+        rough = self._nets.mesh.without_lips(pictures, [start.toward(end, float(s)) for s in shares])
         points, presence = self._nets.mesh.landmarks(pictures, [region_of(p) for p in rough])
         seen = [i for i in range(len(looks)) if presence[i] >= MIN_PRESENCE]
         if not seen:
@@ -181,7 +181,7 @@ class Tracker:
             face.add(row, points[i])
 
     def _doubt(self, pictures: Sequence[np.ndarray], points: np.ndarray) -> np.ndarray:
-        """(n,) pixels by which the lips of (n, 478, 3) points lie elsewhere in the mirror."""
+        """(n,) pixels by which the lips of (n, 468, 3) points lie elsewhere in the mirror."""
         mirrored = self._nets.mesh.lips_in_mirror(pictures, [region_of(p) for p in points])
         return np.linalg.norm(points[:, mouth.LIPS, :2].mean(1) - mirrored, axis=1)
 
@@ -193,7 +193,7 @@ class Tracker:
         return np.array([share_hidden(*each) for each in zip(likely, lips, regions, strict=True)])
 
     def _whose(self, index: int, points: np.ndarray) -> _Growing:
-        """The growing track that these (n, 478, 3) points continue, or a new one."""
+        """The growing track that these (n, 468, 3) points continue, or a new one."""
         region, signature = region_of(points[0]), shape_signature(points[:, STABLE])
         free = [f for f in self._faces if f.last_index < index]
         near = [

@@ -231,10 +231,10 @@ class Performance:
             view(task.frame, task.region, self._video, Patch(task.box, p.codes))
             for task, p in zip(tasks, painted, strict=True)
         ]
-        landmarks, presence = self._nets.mesh.landmarks([v.picture for v in views], [v.region for v in views])
+        lips, presence = self._nets.mesh.lips([v.picture for v in views], [v.region for v in views])
         results = []
-        for task, paint, seen, points, sure in zip(tasks, painted, views, landmarks, presence, strict=True):
-            gap, apart = _off(seen.in_picture(points[mouth.MOUTH, :2]), task)
+        for task, paint, seen, points, sure in zip(tasks, painted, views, lips, presence, strict=True):
+            gap, apart = _off(seen.in_picture(points), task)
             error = max(gap / GAP_TOLERANCE, apart / POINT_TOLERANCE)
             folds = paint.folded > MOST_FOLDED or sure < MIN_PRESENCE
             results.append(_Result(paint, error + 10.0 if folds else error, gap))
@@ -242,12 +242,12 @@ class Performance:
 
 
 def _off(seen: np.ndarray, task: _Task) -> tuple[float, float]:
-    """(gap error, mean lip distance) in face widths, of (51, 2) seen points in the picture.
+    """(gap error, mean lip distance) in face widths, of (40, 2) seen lips in the picture.
 
     Where the whole mouth sits is left aside: the mesh reads a face's place from eyes and nose too.
     """
-    wanted, unit = task.aim.lower[: len(mouth.MOUTH)], task.aim.unit
-    apart = (seen - wanted)[:_LIPS]
+    wanted, unit = task.aim.lower[:_LIPS], task.aim.unit
+    apart = seen - wanted
     apart = apart - apart.mean(0)
     upper, lower = mouth.GAP_PAIRS[0]
     gap = np.linalg.norm(seen[lower] - seen[upper]) - np.linalg.norm(wanted[lower] - wanted[upper])

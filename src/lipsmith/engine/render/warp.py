@@ -67,8 +67,7 @@ class Warp:
         )
         self._counts = self._solid(hole)
         self._factor = lu_factor(_system(self._to / unit))
-        grid = np.stack(np.meshgrid(self._columns, self._rows), -1).reshape(-1, 2)
-        self._basis = _basis(grid / unit, self._to / unit)  # (gy * gx, n + 3)
+        self._basis = _basis(self._columns / unit, self._rows / unit, self._to / unit)  # (gy * gx, n + 3)
         self._spread = _interpolation(self._rows, height), _interpolation(self._columns, width)
 
     def back_to(self, source: np.ndarray, *, held: bool, part: tuple[slice, slice] = _ALL) -> BackwardMap:
@@ -152,28 +151,32 @@ def _lines(length: int, low: float, high: float) -> np.ndarray:
     return lines[np.concatenate([[True], np.diff(lines) > 1e-3])]
 
 
-def _kernel(square: np.ndarray) -> np.ndarray:
-    """r^2 log r of squared distances."""
-    return 0.5 * square * np.log(square + 1e-12)
-
-
-def _distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    return np.clip((a**2).sum(1)[:, None] - 2 * a @ b.T + (b**2).sum(1), 0, None)
+def _kernel(across: np.ndarray, down: np.ndarray) -> np.ndarray:
+    """r^2 log r of distances with these parts."""
+    square = across**2 + down**2
+    logarithm = np.log(square + square.dtype.type(1e-12))
+    logarithm *= square
+    logarithm *= square.dtype.type(0.5)
+    return logarithm
 
 
 def _system(points: np.ndarray) -> np.ndarray:
     count = len(points)
     matrix = np.zeros((count + 3, count + 3))
-    matrix[:count, :count] = _kernel(_distances(points, points)) + _STIFFNESS * np.eye(count)
+    across, down = (points[:, None, axis] - points[None, :, axis] for axis in (0, 1))
+    matrix[:count, :count] = _kernel(across, down) + _STIFFNESS * np.eye(count)
     matrix[:count, count:] = np.column_stack([np.ones(count), points])
     matrix[count:, :count] = matrix[:count, count:].T
     return matrix
 
 
-def _basis(grid: np.ndarray, points: np.ndarray) -> np.ndarray:
-    distances = _distances(grid.astype(np.float32), points.astype(np.float32))
-    plane = np.column_stack([np.ones(len(grid)), grid]).astype(np.float32)
-    return np.concatenate([_kernel(distances), plane], 1)
+def _basis(columns: np.ndarray, rows: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """(rows * columns, n + 3) float32 what each of (n, 2) points, and a plane, adds to the spline on that grid."""
+    columns, rows, points = (part.astype(np.float32) for part in (columns, rows, points))
+    grid = np.empty((len(rows), len(columns), len(points) + 3), np.float32)
+    grid[..., :-3] = _kernel(columns[:, None] - points[:, 0], (rows[:, None] - points[:, 1])[:, None])
+    grid[..., -3], grid[..., -2], grid[..., -1] = 1, columns, rows[:, None]
+    return grid.reshape(-1, grid.shape[-1])
 
 
 def _interpolation(lines: np.ndarray, length: int) -> np.ndarray:
