@@ -13,7 +13,7 @@ import pytest
 from tests.synthetic import Look, movie
 
 from lipsmith.engine.media import color, decode, gops, mux
-from lipsmith.engine.media.focus import focused
+from lipsmith.engine.media.focus import Focus
 from lipsmith.engine.media.frame import Box, Frame
 from lipsmith.engine.media.probe import probe
 from lipsmith.engine.media.spec import MediaSpec
@@ -95,10 +95,23 @@ def in_the_middle(shot: str, out: str) -> None:
 
 def test_samples_and_time_are_the_frames_own(tmp_path: Path) -> None:
     spec = probe(movie(tmp_path / "shot.mp4", SHAPES["h264"], ()))
+    finer = Focus("libx264")
     for frame in decode.frames(spec):
-        told = focused(replace(frame, focus=(LOOKED_AT, BESIDE)), "libx264")
+        told = finer.marked(replace(frame, focus=(LOOKED_AT, BESIDE)))
         assert told is not frame.picture
         assert (told.pts, told.time_base, told.duration) == (frame.pts, frame.time_base, frame.picture.duration)
         assert np.array_equal(told.to_ndarray(), frame.picture.to_ndarray())
-        assert focused(frame, "libx264") is frame.picture
-        assert focused(replace(frame, focus=(LOOKED_AT,)), "prores_ks") is frame.picture
+        assert finer.marked(frame) is frame.picture
+        assert Focus("prores_ks").marked(replace(frame, focus=(LOOKED_AT,))) is frame.picture
+
+
+def test_a_mouth_that_wanders_is_followed_by_the_block(tmp_path: Path) -> None:
+    """More places than graphs are kept, and back again."""
+    spec = probe(movie(tmp_path / "shot.mp4", SHAPES["h264"], ()))
+    finer, (frame, *_) = Focus("libx264"), decode.frames(spec)
+    places = [*range(0, 96, 3), 0]
+    told = [finer.marked(replace(frame, focus=(Box(left, 5, left + 20, 30),))) for left in places]
+    regions = [tuple(data.type.name for data in picture.side_data) for picture in told]
+    assert all("REGIONS_OF_INTEREST" in names for names in regions)
+    blocks = {bytes(picture.side_data["REGIONS_OF_INTEREST"]) for picture in told}
+    assert len(blocks) == len({(left // 16, (left + 35) // 16) for left in places})

@@ -44,7 +44,7 @@ from av.video.stream import VideoStream
 
 from lipsmith.engine.media import clock, passlog
 from lipsmith.engine.media.firstpass import MOST_BETWEEN, FirstPass
-from lipsmith.engine.media.focus import VARYING, focused
+from lipsmith.engine.media.focus import VARYING, Focus
 from lipsmith.engine.media.frame import Frame, side_data
 from lipsmith.engine.media.priority import keeping_priority
 from lipsmith.engine.media.spec import VideoSpec
@@ -168,7 +168,7 @@ class VideoEncoder:
         self._encoder_start = clock.rescale(video.start_pts, video.time_base, self._encoder_base) if late else 0
         self._times: dict[int, tuple[int, int]] = {}  # encoder's pts -> (pts, duration) in the source's time base
         self._last_pts: int | None = None
-        self._encoder = plan.encoder
+        self._focus = Focus(plan.encoder)
         self._reorders = plan.encoder in _REORDERING
         context = stream.codec_context
         _state_facts(context, plan, video, source.sample_aspect_ratio, _color_tags(source.codec_context))
@@ -192,7 +192,7 @@ class VideoEncoder:
             yield self._restamped(packet)
 
     def _stamped(self, frame: Frame) -> av.VideoFrame:
-        picture = focused(frame, self._encoder)
+        picture = self._focus.marked(frame)
         picture.pict_type = 0  # else the encoder would follow the source's pattern of I, P and B
         pts = clock.rescale(frame.pts, frame.time_base, self._encoder_base) - self._encoder_start
         if self._last_pts is not None:

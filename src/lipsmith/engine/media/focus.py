@@ -23,24 +23,58 @@ _READING = {"libx264", "libx265", "libvpx-vp9"}  # SVT-AV1, too, in blocks so la
 _ALWAYS = {"libx265", "libvpx-vp9"}
 
 
-def focused(frame: Frame, encoder: str) -> av.VideoFrame:
-    """The frame's picture for an FFmpeg encoder; the same samples, not copied."""
-    picture = frame.picture
-    regions = [(box, _FINER) for box in frame.focus]
-    if not regions and encoder in _ALWAYS:
-        regions = [(Box(0, 0, picture.width, picture.height), 0.0)]
-    if not regions or encoder not in _READING:
-        return picture
-    graph, base = Graph(), frame.time_base
-    size = f"video_size={picture.width}x{picture.height}:pix_fmt={picture.format.name}"
-    last = graph.add("buffer", f"{size}:time_base={base.numerator}/{base.denominator}")
-    for box, finer in regions:
-        marked = graph.add("addroi", f"{box.left}:{box.top}:{box.width}:{box.height}:{finer}")
-        last.link_to(marked)
-        last = marked
+_GRID = 16  # pixels: encoders read regions by the block, and a mouth that moves less is where it was
+_GRAPHS = 16  # kept, a fifth of a millisecond to make for each filter in them
+
+_Marks = tuple[tuple[Box, float], ...]
+
+
+class Focus:
+    """Tells one encoder where to be finer."""
+
+    def __init__(self, encoder: str) -> None:
+        self._encoder = encoder
+        self._graphs: dict[tuple[str, _Marks], Graph] = {}
+
+    def marked(self, frame: Frame) -> av.VideoFrame:
+        """The frame's picture for that FFmpeg encoder; the same samples, not copied."""
+        picture = frame.picture
+        marks = tuple((_in_blocks(box, picture), _FINER) for box in frame.focus)
+        if not marks and self._encoder in _ALWAYS:
+            marks = ((Box(0, 0, picture.width, picture.height), 0.0),)
+        if not marks or self._encoder not in _READING:
+            return picture
+        base = frame.time_base
+        size = f"video_size={picture.width}x{picture.height}:pix_fmt={picture.format.name}"
+        graph = self._graph(f"{size}:time_base={base.numerator}/{base.denominator}", marks)
+        graph.push(picture)
+        told = graph.pull()
+        assert isinstance(told, av.VideoFrame)
+        return told
+
+    def _graph(self, source: str, marks: _Marks) -> Graph:
+        """The one that marks pictures of this description so."""
+        if (source, marks) not in self._graphs:
+            if len(self._graphs) == _GRAPHS:
+                self._graphs.clear()
+            self._graphs[source, marks] = _made(source, marks)
+        return self._graphs[source, marks]
+
+
+def _in_blocks(box: Box, picture: av.VideoFrame) -> Box:
+    """The blocks that a box touches."""
+    low = [side // _GRID * _GRID for side in (box.left, box.top)]
+    high = [-(-side // _GRID) * _GRID for side in (box.right, box.bottom)]
+    return Box(*low, *high).clipped(picture.width, picture.height)
+
+
+def _made(source: str, marks: _Marks) -> Graph:
+    graph = Graph()
+    last = graph.add("buffer", source)
+    for box, finer in marks:
+        marking = graph.add("addroi", f"{box.left}:{box.top}:{box.width}:{box.height}:{finer}")
+        last.link_to(marking)
+        last = marking
     last.link_to(graph.add("buffersink"))
     graph.configure()
-    graph.push(picture)
-    told = graph.pull()
-    assert isinstance(told, av.VideoFrame)
-    return told
+    return graph

@@ -20,7 +20,7 @@ from lipsmith.engine.media.budget import Budget
 from lipsmith.engine.media.coded import Coded
 from lipsmith.engine.media.encode import RunEncoders
 from lipsmith.engine.media.firstpass import FirstPass
-from lipsmith.engine.media.focus import focused
+from lipsmith.engine.media.focus import Focus
 from lipsmith.engine.media.frame import Frame
 from lipsmith.engine.media.probe import require_video
 from lipsmith.engine.media.spec import MediaSpec
@@ -110,6 +110,7 @@ class _Encoding:
 
     def __init__(self, context: VideoCodecContext, keyframes: frozenset[int]) -> None:
         self._context, self._keyframes = context, keyframes
+        self._focus = Focus(context.name)
         self._times: dict[int, tuple[int, int]] = {}  # the encoder's time stamp -> the frame's (time stamp, duration)
         self._latest: int | None = None
         self.count = 0  # frames taken in
@@ -120,7 +121,7 @@ class _Encoding:
 
     def take_in(self, frame: Frame) -> Iterator[Coded]:
         """What comes out when this frame has gone in."""
-        picture = focused(frame, self._context.name)
+        picture = self._focus.marked(frame)
         forced = self._latest is None or frame.pts in self._keyframes
         picture.pict_type = PictureType.I if forced else PictureType.NONE
         stamp = clock.rescale(frame.pts, frame.time_base, self._context.time_base)
