@@ -31,7 +31,7 @@ _MOST = np.array([0.14, 0.035, 0.035], np.float32)  # of the full code: as far a
 _STRANGE = np.array([0.11, 0.05, 0.05], np.float32)  # of the full code: from once to twice this, skin becomes a hand
 _CRISP_MOST, _CRISP_SIGMA = 0.9, 1.2  # limit of sharpening; pixels
 # Of a new mouth's detail (root of its energy) what is given beyond the library's, since a codec takes as much of it.
-_TAKEN = {"hevc": 1.12, "mpeg4": 1.09, "vp9": 1.07}
+_TAKEN = {"h264": 1.01, "hevc": 1.12, "mpeg4": 1.09, "vp9": 1.07}
 _TAKEN_ELSE = 1.03
 _CORE = 0.05  # of the face width, around the lips: always the actor's own mouth
 _MATCH_REACH = 0.16  # of the crop: how far a difference on the ring reaches
