@@ -10,8 +10,8 @@ one-pass control falls short by about a tenth; its first second may take `_OPENI
 begins blind. FFmpeg's own encoders of the MPEG family forget an error over half a minute by default and stop at a
 quantiser of 2, where fine sources have bits left: here they may err by a second's bits and go down to 1 (17 shots: bits
 0.72-1.11 of the source's, now 1.00-1.08). `tune=psnr` because the picture was judged by one encoder already: what
-matters now is to reproduce its samples (0.5-0.8 dB over the default, four clips); with x264's `_ROUNDED` they are nearer
-still (0.3-0.4 dB, three clips).
+matters now is to reproduce its samples (0.5-0.8 dB over the default, four clips); with x264's `_ROUNDED` they are
+nearer still (0.3-0.4 dB, three clips).
 
 x264, the source as its first pass, at the source's octets, ten shots, time beside a constant rate factor of the preset
 that it would have had: veryfast -1.1 dB and 0.4, faster -0.1 and 0.8, fast with one reference 0.4 and 0.9, fast 0.5 and
