@@ -17,7 +17,12 @@ from lipsmith.weights import WeightStore
 
 
 @pytest.fixture(scope="session")
-def seen(clips: Path, store: WeightStore) -> footage.Footage:
+def nets(store: WeightStore) -> Nets:
+    return Nets(store, torch.device("cpu"))
+
+
+@pytest.fixture(scope="session")
+def seen(clips: Path, store: WeightStore, nets: Nets) -> footage.Footage:
     """Ten seconds of a woman; held out: no part of Lipsmith was trained on her."""
     shot, cpu = clips / "video/hdtf_woman_256_10s.mp4", torch.device("cpu")
-    return footage.look(shot, store=store, nets=Nets(store, cpu), device=cpu, threads=2, progress=silent)
+    return footage.look(shot, store=store, nets=nets, device=cpu, threads=2, progress=silent)

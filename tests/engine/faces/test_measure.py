@@ -10,7 +10,6 @@ import pytest
 
 pytest.importorskip("torch")
 
-import torch
 from tests.engine.faces.test_align import face
 
 from lipsmith.engine import footage
@@ -20,7 +19,6 @@ from lipsmith.engine.faces.points import KEPT, LOWER_FACE, STABLE
 from lipsmith.engine.faces.track import FaceTrack, Look, Nets, Tracker
 from lipsmith.engine.media import decode
 from lipsmith.engine.media.probe import probe
-from lipsmith.weights import WeightStore
 
 
 def a_track(doubt: np.ndarray, shot: np.ndarray | None = None, covered: np.ndarray | None = None) -> FaceTrack:
@@ -87,11 +85,6 @@ def test_what_is_nearly_always_there_is_his() -> None:
 def test_one_frame_alone_is_a_track_too() -> None:
     assert usable(np.array([0.01])) == [0]
     assert usable(np.array([0.08])) == []
-
-
-@pytest.fixture(scope="module")
-def nets(store: WeightStore) -> Nets:
-    return Nets(store, torch.device("cpu"))
 
 
 def watched(shot: Path, frames: range, nets: Nets) -> FaceTrack:

@@ -6,25 +6,17 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
-import pytest
-import torch
 
 from lipsmith.engine import mouth
 from lipsmith.engine.faces.mesh import region_of
 from lipsmith.engine.faces.track import Nets
 from lipsmith.engine.media import decode
 from lipsmith.engine.media.probe import probe
-from lipsmith.weights import WeightStore
-
-
-@pytest.fixture(scope="module")
-def nets(store: WeightStore) -> Nets:
-    return Nets(store, torch.device("cpu"))
 
 
 def test_parts_are_the_wholes(nets: Nets, talking_shot: Path) -> None:
     frames = islice(decode.frames(probe(talking_shot)), 0, 50, 10)
-    pictures = [frame.picture.to_ndarray(format="rgb24") for frame in frames]
+    pictures = [decode.rgb(frame) for frame in frames]
     regions = [found[0].region for found in nets.detector.detect(pictures)]
     points, presence = nets.mesh.landmarks(pictures, regions)
     lips, sure = nets.mesh.lips(pictures, regions)
@@ -37,7 +29,7 @@ def test_parts_are_the_wholes(nets: Nets, talking_shot: Path) -> None:
 
 def test_the_mirror_finds_lips_that_are_seen(nets: Nets, talking_shot: Path) -> None:
     frame = next(iter(decode.frames(probe(talking_shot))))
-    picture = frame.picture.to_ndarray(format="rgb24")
+    picture = decode.rgb(frame)
     (found, *_), *_ = nets.detector.detect([picture])
     region = region_of(nets.mesh.without_lips([picture], [found.region])[0])
     lips, _ = nets.mesh.lips([picture], [region])

@@ -24,7 +24,7 @@ _ALWAYS = {"libx265", "libvpx-vp9"}
 
 
 _GRID = 16  # pixels: encoders read regions by the block, and a mouth that moves less is where it was
-_GRAPHS = 16  # kept, a fifth of a millisecond to make for each filter in them
+_GRAPHS = 16  # kept: each takes half a millisecond to make
 
 _Marks = tuple[tuple[Box, float], ...]
 
@@ -39,7 +39,7 @@ class Focus:
     def marked(self, frame: Frame) -> av.VideoFrame:
         """The frame's picture for that FFmpeg encoder; the same samples, not copied."""
         picture = frame.picture
-        marks = tuple((_in_blocks(box, picture), _FINER) for box in frame.focus)
+        marks = tuple((box.aligned(_GRID, picture.width, picture.height), _FINER) for box in frame.focus)
         if not marks and self._encoder in _ALWAYS:
             marks = ((Box(0, 0, picture.width, picture.height), 0.0),)
         if not marks or self._encoder not in _READING:
@@ -59,13 +59,6 @@ class Focus:
                 self._graphs.clear()
             self._graphs[source, marks] = _made(source, marks)
         return self._graphs[source, marks]
-
-
-def _in_blocks(box: Box, picture: av.VideoFrame) -> Box:
-    """The blocks that a box touches."""
-    low = [side // _GRID * _GRID for side in (box.left, box.top)]
-    high = [-(-side // _GRID) * _GRID for side in (box.right, box.bottom)]
-    return Box(*low, *high).clipped(picture.width, picture.height)
 
 
 def _made(source: str, marks: _Marks) -> Graph:

@@ -154,10 +154,10 @@ def _lines(length: int, low: float, high: float) -> np.ndarray:
 def _kernel(across: np.ndarray, down: np.ndarray) -> np.ndarray:
     """r^2 log r of distances with these parts."""
     square = across**2 + down**2
-    logarithm = np.log(square + square.dtype.type(1e-12))
-    logarithm *= square
-    logarithm *= square.dtype.type(0.5)
-    return logarithm
+    kernel = np.log(square + 1e-12)
+    kernel *= square
+    kernel *= 0.5
+    return kernel
 
 
 def _system(points: np.ndarray) -> np.ndarray:
