@@ -271,6 +271,7 @@ def _repeated(person: Person, once: int, shots: int, count: int) -> Person:
         tiled(seen.region),
         tiled(seen.usable),
         tiled(seen.bare),
+        tiled(seen.detail),
     )
     heard = None if person.heard is None else MouthPath(tiled(person.heard.coefficients))
     return replace(person, measured=measured, heard=heard)

@@ -37,6 +37,7 @@ def measured(lower: np.ndarray, jitter: np.ndarray, unit: float, middle: float) 
         np.zeros((count, 4), np.float32),
         everywhere,
         everywhere,
+        np.ones(count, np.float32),
     )
 
 

@@ -24,6 +24,7 @@ def a_track(values: np.ndarray, indices: np.ndarray | None = None, shot: np.ndar
         np.zeros(count, np.float32),
         np.zeros(count, np.int32) if shot is None else shot,
         landmarks[:, : len(LOWER_FACE)].copy(),
+        np.ones(count, np.float32),
     )
 
 
@@ -72,6 +73,7 @@ def test_rows_of_a_track_belong_together() -> None:
             np.zeros(3),
             np.zeros(3),
             np.zeros((3, len(LOWER_FACE), 3), np.float32),
+            np.ones(3),
         )
 
 

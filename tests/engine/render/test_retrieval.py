@@ -24,6 +24,7 @@ def an_index(count: int, seed: int = 0) -> Index:
         np.full(count, 200, np.float32),
         np.ones(count, np.float32),
         np.zeros((count, 3), np.float32),
+        np.ones(count, np.float32),
     )
 
 

@@ -21,6 +21,7 @@ def a_face(count: int, usable: np.ndarray | None = None, shot: np.ndarray | None
         np.zeros((count, 4), np.float32),
         np.ones(count, bool) if usable is None else usable,
         np.ones(count, bool) if usable is None else usable,
+        np.ones(count, np.float32),
     )
 
 

@@ -54,6 +54,7 @@ class Index:
     scale: np.ndarray  # (S,) float32 pixels per face width
     sharpness: np.ndarray  # (S,) float32 Laplacian energy of the mouth
     tone: np.ndarray  # (S, 3) float32 mean code of the crop, in [0, 1]
+    detail: np.ndarray  # (S,) float32 of the whole face, as `faces.detail.detail`; 0 where it is not known
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -180,6 +181,7 @@ class LibraryWriter:
             m.placement.scale[rows],
             np.array([frame.sharpness for frame in kept], np.float32),
             np.stack([frame.tone for frame in kept]).astype(np.float32),
+            m.detail[rows],
         )
 
     def _in_picture(self, row: int) -> np.ndarray:

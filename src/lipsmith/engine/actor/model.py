@@ -33,7 +33,8 @@ from lipsmith.engine.mouth import MouthBasis, MouthPath
 from lipsmith.engine.progress import Progress, silent
 from lipsmith.errors import BadActorFile, FileMissing, NoFace
 
-FORMAT, VERSION = "lipsmith-actor", 3
+FORMAT, VERSION = "lipsmith-actor", 4
+_WITHOUT_DETAIL = (2, 3)  # versions whose index does not hold how sharp a face was
 _BY_ROW = 2  # the version whose pictures are named by the row of the index, later ones by the frame of the footage
 MIN_FRAMES = 12  # half a second: fewer mouths say nothing
 _TOGETHER = 8  # frames looked at together
@@ -155,13 +156,13 @@ def load(path: Path) -> ActorModel:
     try:
         with ZipFile(path) as archive:
             about = json.loads(archive.read("actor.json"))
-            if about.get("format") != FORMAT or about.get("version") not in (_BY_ROW, VERSION):
+            if about.get("format") != FORMAT or about.get("version") not in (*_WITHOUT_DETAIL, VERSION):
                 raise BadActorFile(
                     f"{path} is an actor of format {about.get('format')} {about.get('version')}; this Lipsmith reads "
                     f"{FORMAT} {VERSION}. Train it again."
                 )
             calibration = _calibration(archive)
-            index = Index(**{field.name: _array(archive, f"index/{field.name}") for field in fields(Index)})
+            index = _index(archive, has_detail=about["version"] not in _WITHOUT_DETAIL)
     except (BadZipFile, KeyError, ValueError, OSError) as error:
         raise BadActorFile(f"{path} is not a whole actor file ({error}); train it again.") from error
     numbers = np.arange(len(index)) if about["version"] == _BY_ROW else index.indices
@@ -175,6 +176,11 @@ def _store(archive: ZipFile, provenance: Provenance, calibration: Calibration, i
         _put(archive, f"calibration/{field.name}", np.asarray(getattr(calibration, field.name)))
     about = {"format": FORMAT, "version": VERSION, "lipsmith": __version__, "provenance": asdict(provenance)}
     archive.writestr("actor.json", json.dumps(about, indent=1))
+
+
+def _index(archive: ZipFile, *, has_detail: bool) -> Index:
+    stored = {f.name: _array(archive, f"index/{f.name}") for f in fields(Index) if has_detail or f.name != "detail"}
+    return Index(**{"detail": np.zeros(len(stored["indices"]), np.float32), **stored})
 
 
 def _calibration(archive: ZipFile) -> Calibration:

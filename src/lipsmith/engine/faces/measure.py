@@ -42,6 +42,7 @@ class Measured:
     region: np.ndarray  # (N, 4) float32: x, y, size and angle of where the mesh is run, as of a `Region`
     usable: np.ndarray  # (N,) bool: near, frontal and certain enough to be dubbed
     bare: np.ndarray  # (N,) bool: usable, and nothing is before the lips: those may be learned from and judged by
+    detail: np.ndarray  # (N,) float32, as `detail.detail`
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -97,6 +98,7 @@ def measure(track: FaceTrack) -> Measured:
         _regions(track),
         usable,
         usable & ~_covered(track, usable),
+        track.detail,
     )
 
 

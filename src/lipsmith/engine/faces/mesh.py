@@ -118,6 +118,12 @@ class FaceMesh:
         return points, 1 / (1 + np.exp(-flag.reshape(len(crops))))
 
 
+def eyes_angle(eye_corners: np.ndarray) -> float:
+    """Radians by which the line through the (2, 3) outer corners of the eyes is turned in the picture."""
+    right, left = eye_corners
+    return math.atan2(left[1] - right[1], left[0] - right[0])
+
+
 def region_of(points: np.ndarray) -> Region:
     """The region to run the mesh on next, from (468, 3) points: a square 1.5 times the face, eyes level."""
     return region_around(points, points[list(EYE_CORNERS)])
@@ -125,8 +131,7 @@ def region_of(points: np.ndarray) -> Region:
 
 def region_around(points: np.ndarray, eye_corners: np.ndarray) -> Region:
     """The same, from those (P, 3) points of a face that hold its outline and the (2, 3) corners of its eyes."""
-    right, left = eye_corners
-    angle = math.atan2(left[1] - right[1], left[0] - right[0])
+    angle = eyes_angle(eye_corners)
     cos, sin = math.cos(angle), math.sin(angle)
     level = points[:, :2] @ np.array([[cos, -sin], [sin, cos]])
     low, high = level.min(0), level.max(0)

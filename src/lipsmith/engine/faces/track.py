@@ -21,6 +21,7 @@ from scipy.ndimage import correlate1d
 
 from lipsmith.engine import mouth
 from lipsmith.engine.faces.align import likeness, place, shape_signature
+from lipsmith.engine.faces.detail import detail
 from lipsmith.engine.faces.detect import FaceDetector, Region
 from lipsmith.engine.faces.mesh import FaceMesh, region_of
 from lipsmith.engine.faces.occluders import OccluderFinder, lower_faces, share_hidden
@@ -59,10 +60,10 @@ class FaceTrack:
     covered: np.ndarray  # (N,) float32 in [0, 1]: share of the lips that something else is before
     shot: np.ndarray  # (N,) int32: number of the shot, from 0
     raw: np.ndarray  # (N, P, 3) float32: LOWER_FACE as the net saw each picture by itself: pixels are taken from there
+    detail: np.ndarray  # (N,) float32, as `detail.detail`: little where he is out of focus or turns fast
 
     def __post_init__(self) -> None:
-        arrays = (self.indices, self.landmarks, self.raw, self.presence, self.doubt, self.covered, self.shot)
-        counts = {len(array) for array in arrays}
+        counts = {len(array) for name, array in vars(self).items() if name != "actor"}
         if len(counts) != 1:
             raise ValueError(f"a track's arrays have one length: {counts = }")
 
@@ -97,6 +98,7 @@ class _Seen(NamedTuple):
     doubt: float
     covered: float
     shot: int
+    detail: float
 
 
 @dataclass
@@ -177,8 +179,8 @@ class Tracker:
             for values in (self._doubt(*now_and_then), self._covered(*now_and_then))
         )
         for i in seen:
-            row = _Seen(looks[i].index, float(presence[i]), float(doubt[i]), float(covered[i]), self._shot)
-            face.add(row, points[i])
+            sure, sharp = float(presence[i]), detail(pictures[i], points[i])
+            face.add(_Seen(looks[i].index, sure, float(doubt[i]), float(covered[i]), self._shot, sharp), points[i])
 
     def _doubt(self, pictures: Sequence[np.ndarray], points: np.ndarray) -> np.ndarray:
         """(n,) pixels by which the lips of (n, 468, 3) points lie elsewhere in the mirror."""
@@ -219,7 +221,7 @@ class Tracker:
     def _track(self, number: int, face: _Growing) -> FaceTrack:
         landmarks = np.concatenate(face.blocks)[: len(face.rows)]
         face.blocks.clear()
-        indices, presence, doubt, covered, shot = zip(*face.rows, strict=True)
+        indices, presence, doubt, covered, shot, sharp = zip(*face.rows, strict=True)
         track = FaceTrack(
             number,
             np.array(indices, np.int64),
@@ -229,6 +231,7 @@ class Tracker:
             np.array(covered, np.float32),
             np.array(shot, np.int32),
             landmarks[:, : len(LOWER_FACE)].copy(),
+            np.array(sharp, np.float32),
         )
         smooth(track, self._frame_rate)
         return track

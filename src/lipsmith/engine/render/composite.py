@@ -137,10 +137,8 @@ def crisped(face: np.ndarray, energy: float, lips: np.ndarray, full: int, codec:
     return out
 
 
-def without_strangers(
-    matte: np.ndarray, core: np.ndarray, face: np.ndarray, plate: np.ndarray, cell: float, full: int
-) -> np.ndarray:
-    """The matte without what only one layer shows: a hand, a microphone, a collar.
+def alike(face: np.ndarray, plate: np.ndarray, core: np.ndarray, cell: float, full: int) -> np.ndarray:
+    """(h, w) float32 in [0, 1]: 0 where only one layer shows a hand, a microphone, a collar.
 
     Beside the lips (`core`, (h, w) in [0, 1]) both layers are skin in the same light and differ little. Where they
     differ much, one of them shows something else, and the plate knows better which.
@@ -148,9 +146,9 @@ def without_strangers(
     difference = (_in_cells(face, cell) - _in_cells(plate, cell)) / (full * _STRANGE)
     strange = smooth_step(np.sqrt(np.square(difference).sum(-1)) - 1)
     if not strange.any():
-        return matte
+        return np.ones_like(core)
     strange = cv2.GaussianBlur(cv2.dilate(strange, np.ones((3, 3), np.uint8)), (0, 0), 1.0)
-    return matte * np.maximum(core, 1 - cv2.resize(strange, matte.shape[::-1], interpolation=cv2.INTER_LINEAR))
+    return np.maximum(core, 1 - cv2.resize(strange, core.shape[::-1], interpolation=cv2.INTER_LINEAR))
 
 
 def joined(plate: np.ndarray, face: np.ndarray, matte: np.ndarray) -> np.ndarray:

@@ -14,10 +14,12 @@ import numpy as np
 
 from lipsmith.engine import mouth
 from lipsmith.engine.actor.library import Entry, Library, crop_box
+from lipsmith.engine.faces.outline import within
 from lipsmith.engine.media import color
 from lipsmith.engine.media.frame import Box
 from lipsmith.engine.media.spec import VideoSpec
-from lipsmith.engine.render.composite import Mattes, crisped, joined, matched, mattes, smooth_step, without_strangers
+from lipsmith.engine.render.blur import lacking_blur
+from lipsmith.engine.render.composite import Mattes, alike, crisped, joined, matched, mattes, smooth_step
 from lipsmith.engine.render.interior import Interior, Opening, drawn, hollow, in_his_light, lacking
 from lipsmith.engine.render.teeth import Between, with_teeth
 from lipsmith.engine.render.warp import Warp, sample, sample_mask
@@ -27,6 +29,7 @@ from lipsmith.engine.render.warp import Warp, sample, sample_mask
 MOST_FOLDED = 0.002
 _WELL_INSIDE = 0.9  # of the matte between the lips: what is filmed there is not their edge
 _TURNING, _TURNED = 0.014, (0.35, 0.9)  # of the face width; of the matte, softened: from lip to inside
+_LIPS_BESIDE = 0.05  # of the core: less is skin
 _BESIDE = 0.05  # of the face width, around what is before the face: there the plate comes to rest
 
 
@@ -75,12 +78,14 @@ class Painter:
         unit: float,
         library_row: int,
         *,
+        detail: float = 0.0,
         still: np.ndarray | None = None,
         weight: float = 1.0,
         size: tuple[int, int],
     ) -> Painted:
         """`plate`: (h, w, 3) codes of `box`; `own`, `wanted`: (P, 2) points in picture pixels; `size`: picture w, h.
 
+        `detail`: as `faces.detail.detail`, of the plate's face; 0: not known, and taken for sharp.
         `still`: (h, w) in [0, 1] what is before the face: it does not move with the jaw, only lips beside it do.
         """
         corner = np.array([box.left, box.top], np.float32)
@@ -93,13 +98,20 @@ class Painter:
         moved = moved if still is None else moved.stilled(_resting(still, unit) * (1 - _whole(shown, still.shape)))
         codes = sample(plate, moved, quarter_chroma=self._quarter_chroma)
         below = codes[shown.near].astype(np.float32)
-        face = self._face(below, shown, goal, unit, warp, library_row)
+        face = self._face(below, shown, goal, unit, warp, library_row, detail)
         mixed = joined(below, face.codes, face.matte * np.float32(min(1.0, 2 * weight)))
         codes[shown.near] = np.clip(np.rint(mixed, out=mixed), 0, self._full, out=mixed)
         return Painted(codes, shown.edit * np.float32(min(1.0, 4 * weight)), face.folded, face.drawn)
 
     def _face(
-        self, below: np.ndarray, shown: Mattes, goal: np.ndarray, unit: float, warp: Warp, library_row: int
+        self,
+        below: np.ndarray,
+        shown: Mattes,
+        goal: np.ndarray,
+        unit: float,
+        warp: Warp,
+        library_row: int,
+        detail: float,
     ) -> _Face:
         """`below`: (n, m, 3) the plate `near`; `goal`: (P, 2) wanted points in the crop, whose `warp` it is."""
         entry = self._library.entry(library_row)
@@ -113,10 +125,12 @@ class Painter:
         face = crisped(face, energy, goal[mouth.OUTER], self._full, self._codec)
         face = matched(face, below, shown.face, shown.cell, self._full)
         lack = self._open(face, below, shown, opening, own_opening, between)
-        matte = without_strangers(shown.face, shown.core, face, below, shown.cell, self._full)
+        his = alike(face, below, shown.core, shown.cell, self._full)
         if entry.strange is not None:
-            matte = matte * (1 - sample_mask(entry.strange, where))
-        return _Face(face, matte, where.folded, lack)
+            his = his * (1 - sample_mask(entry.strange, where))
+        sharper = float(self._library.index.detail[library_row]) / detail if detail else 1.0
+        blur = lacking_blur(face[..., 0], below[..., 0], his * _skin(goal, shown), unit, sharper)
+        return _Face(blur.of(face), shown.face * his, where.folded, lack)
 
     @cached_property
     def _hollow(self) -> np.ndarray | None:
@@ -144,6 +158,12 @@ class Painter:
             inside += dark * (drawn(hollow(tones, filmed, self._hollow), between.places) - inside)
         face[between.part] = joined(face[between.part], self._tones.to_codes(light * inside), share)
         return lack
+
+
+def _skin(goal: np.ndarray, shown: Mattes) -> np.ndarray:
+    """(n, m) float32: 1 in all of the lower face within (P, 2) `goal` but the lips, which are another mouth's."""
+    outline = cv2.convexHull(goal)[:, 0]
+    return within(outline, shown.core.shape) * (shown.core < _LIPS_BESIDE).astype(np.float32)
 
 
 def _deep(matte: np.ndarray, unit: float) -> np.ndarray:

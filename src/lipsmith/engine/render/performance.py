@@ -193,6 +193,7 @@ class Performance:
             wanted,
             task.aim.unit,
             library_row,
+            detail=float(task.part.target.measured.detail[task.part.target.rows[task.row]]),
             still=task.kept,
             weight=float(task.part.target.weight[task.row]),
             size=(self._video.width, self._video.height),
