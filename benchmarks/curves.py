@@ -38,7 +38,7 @@ def run() -> None:
     for path in clips.held_out()[::2][:COUNT]:
         true = talker.truth(path)
         said = basis.displacements(speech.path(talker.voice_of(path), true.seconds).coefficients)
-        gain = calibrate(true.displacements, true.displacements.mean(0)).gain
+        gain = calibrate(true.displacements, true.displacements.mean(0), heard=true.heard).gain
         seen, told = mouth.gap(true.displacements), gain * mouth.gap(said)
         picture = DOCS / "motion" / f"{path.stem}.svg"
         picture.write_text(_drawn(true.seconds - true.seconds[0], seen, told))

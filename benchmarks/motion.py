@@ -20,7 +20,7 @@ def run() -> None:
     for path in clips.held_out():
         true = talker.truth(path)
         said = basis.displacements(speech.path(talker.voice_of(path), true.seconds).coefficients)
-        gain = calibrate(true.displacements, true.displacements.mean(0)).gain
+        gain = calibrate(true.displacements, true.displacements.mean(0), heard=true.heard).gain
         gap, seen = gain * mouth.gap(said), mouth.gap(true.displacements)
         rows.append(
             {

@@ -48,6 +48,7 @@ class Truth:
     indices: np.ndarray  # (N,) frame indices
     offset_seconds: float
     confidence: float
+    heard: bool  # in sync, for sure
 
 
 def truth(path: Path) -> Truth:
@@ -58,7 +59,10 @@ def truth(path: Path) -> Truth:
     points = measured.points[good]
     times = footage_.seconds[measured.indices[good]] + person.offset.offset_seconds
     moved = points - closed_mouth(points)
-    return Truth(moved, times, measured.indices[good], person.offset.offset_seconds, person.offset.confidence)
+    offset = person.offset
+    return Truth(
+        moved, times, measured.indices[good], offset.offset_seconds, offset.confidence, person.heard is not None
+    )
 
 
 def voice_of(path: Path) -> audio.Waveform:

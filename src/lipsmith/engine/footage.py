@@ -291,7 +291,8 @@ def notes(person: Person) -> tuple[str, ...]:
     covered = float((person.measured.usable & ~person.measured.bare).mean())
     if covered > 0.05:
         told.append(f"In {covered:.0%} of his frames something is before his lips; nothing is learnt from them.")
-    if person.measured.bare.any() and mouth.stillness(person.measured.points[person.measured.bare]) > 0.5:
+    bare = person.measured.points[person.measured.bare]
+    if len(bare) and mouth.stillness(bare, heard=person.heard is not None) > 0.5:
         told.append(
             "He is not seen to speak: his mouth will open as mouths usually do, and its inside is drawn. Footage in "
             "which he speaks makes a better actor."

@@ -57,10 +57,13 @@ class Calibration:
         return points + (width - mouth.width(points))[:, None, None] * self.widening
 
 
-def calibrate(points: np.ndarray, rest: np.ndarray) -> Calibration:
-    """From the (S, 51, 3) mouths of his footage. His manner needs his speech: see `with_manner`."""
+def calibrate(points: np.ndarray, rest: np.ndarray, *, heard: bool = False) -> Calibration:
+    """From the (S, 51, 3) mouths of his footage; `heard`: it holds his speech in sync.
+
+    His manner needs that speech itself: see `with_manner`.
+    """
     gap, width = mouth.gap(points), mouth.width(points)
-    basis, still = MouthBasis.load(), mouth.stillness(points)
+    basis, still = MouthBasis.load(), mouth.stillness(points, heard=heard)
     gain = float(np.clip(np.std(gap) / mouth.UNIT_GAP_DEVIATION, *_GAIN_RANGE))
     flat = (points - points.mean(0)).reshape(len(points), -1)
     causes = np.stack([gap - gap.mean(), width - width.mean()], 1)

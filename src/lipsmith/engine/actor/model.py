@@ -135,7 +135,7 @@ def train(
                 done += len(few)
                 progress("train", done, len(rows))
             kept = writer.index()
-            calibration = calibrate(kept.points, closed_mouth(kept.points))
+            calibration = calibrate(kept.points, closed_mouth(kept.points), heard=heard is not None)
             if heard is not None:
                 said = MouthPath(heard.coefficients[measured.bare])
                 calibration = with_manner(calibration, said, measured.points[measured.bare], MouthBasis.load())
