@@ -152,6 +152,6 @@ def test_who_is_heard_to_speak_keeps_his_own_range_though_he_hardly_parts_his_li
     library = library[0] + (library - library[0]) * 0.01 / mouth.gap(library).std()
     assert mouth.stillness(library) > 0.5 and mouth.stillness(library, heard=True) == 0
     loud, own = calibration.calibrate(library, library[0]), calibration.calibrate(library, library[0], heard=True)
-    assert own.gain < loud.gain and own.gap_range[1] < loud.gap_range[1]
+    assert own.gain < loud.gain
     assert own.gap_range[1] == pytest.approx(np.percentile(mouth.gap(library), 99.5))
     assert mouth.stillness(a_listener(), heard=True) == 1  # somebody else was heard
