@@ -34,6 +34,18 @@ _BESIDE = 0.05  # of the face width, around what is before the face: there the p
 
 
 @dataclass(frozen=True)
+class Plate:
+    """What a frame shows of a face, before it is painted."""
+
+    codes: np.ndarray  # (h, w, 3) native codes of `box`
+    box: Box  # of the picture: all that an edit may touch
+    points: np.ndarray  # (P, 2) float32 LOWER_FACE, pixels of the picture
+    unit: float  # pixels per face width
+    detail: float  # of the whole face, as `faces.detail.detail`
+    still: np.ndarray | None = None  # (h, w) in [0, 1], what is before the face: it stays as it was filmed
+
+
+@dataclass(frozen=True)
 class Painted:
     """A finished crop."""
 
@@ -65,59 +77,38 @@ class Painter:
         """`library_full`: largest code of the library's bit depth; `video`: of the plates. Raises UnsupportedVideo."""
         self._library, self._library_full = library, library_full
         self._full, self._codec = (1 << video.bit_depth) - 1, video.codec
+        self._size = video.width, video.height
         self._quarter_chroma = color.has_quarter_chroma(video.pix_fmt)
         self._tones = color.Tones.of(video.color, video.bit_depth, video.pix_fmt)
         self._library_tones = color.Tones.of(video.color, library_full.bit_length(), video.pix_fmt)
 
-    def paint(
-        self,
-        plate: np.ndarray,
-        box: Box,
-        own: np.ndarray,
-        wanted: np.ndarray,
-        unit: float,
-        library_row: int,
-        *,
-        detail: float = 0.0,
-        still: np.ndarray | None = None,
-        weight: float = 1.0,
-        size: tuple[int, int],
-    ) -> Painted:
-        """`plate`: (h, w, 3) codes of `box`; `own`, `wanted`: (P, 2) points in picture pixels; `size`: picture w, h.
-
-        `detail`: as `faces.detail.detail`, of the plate's face; 0: not known, and taken for sharp.
-        `still`: (h, w) in [0, 1] what is before the face: it does not move with the jaw, only lips beside it do.
-        """
+    def paint(self, plate: Plate, wanted: np.ndarray, library_row: int, weight: float = 1.0) -> Painted:
+        """`wanted`: (P, 2) points, pixels of the picture; `weight`: in [0, 1], less at the ends of a span."""
+        box, unit = plate.box, plate.unit
         corner = np.array([box.left, box.top], np.float32)
-        goal, here = wanted - corner, own - corner
-        height, width = plate.shape[:2]
-        inner = (box.left > 0, box.top > 0, box.right < size[0], box.bottom < size[1])
+        goal, here = wanted - corner, plate.points - corner
+        height, width = plate.codes.shape[:2]
+        inner = (box.left > 0, box.top > 0, box.right < self._size[0], box.bottom < self._size[1])
         shown = mattes(goal, height, width, unit, inner)
         warp = Warp(goal, height, width, unit, goal[: len(mouth.MOUTH)], Opening.of(goal, unit).outline)
         moved = warp.back_to(here, held=True)
-        moved = moved if still is None else moved.stilled(_resting(still, unit) * (1 - _whole(shown, still.shape)))
-        codes = sample(plate, moved, quarter_chroma=self._quarter_chroma)
+        if plate.still is not None:  # it does not move with the jaw; only lips beside it do
+            moved = moved.stilled(_resting(plate.still, unit) * (1 - _whole(shown, plate.still.shape)))
+        codes = sample(plate.codes, moved, quarter_chroma=self._quarter_chroma)
         below = codes[shown.near].astype(np.float32)
-        face = self._face(below, shown, goal, unit, warp, library_row, detail)
+        face = self._face(below, shown, goal, plate, warp, library_row)
         mixed = joined(below, face.codes, face.matte * np.float32(min(1.0, 2 * weight)))
         codes[shown.near] = np.clip(np.rint(mixed, out=mixed), 0, self._full, out=mixed)
         return Painted(codes, shown.edit * np.float32(min(1.0, 4 * weight)), face.folded, face.drawn)
 
     def _face(
-        self,
-        below: np.ndarray,
-        shown: Mattes,
-        goal: np.ndarray,
-        unit: float,
-        warp: Warp,
-        library_row: int,
-        detail: float,
+        self, below: np.ndarray, shown: Mattes, goal: np.ndarray, plate: Plate, warp: Warp, library_row: int
     ) -> _Face:
-        """`below`: (n, m, 3) the plate `near`; `goal`: (P, 2) wanted points in the crop, whose `warp` it is."""
+        """`below`: (n, m, 3) the warped plate `near`; `goal`: (P, 2) wanted points in the crop, whose `warp` it is."""
         entry = self._library.entry(library_row)
         where = warp.back_to(entry.lower, held=False, part=shown.near)
         goal = goal - np.array([shown.near[1].start, shown.near[0].start], np.float32)
-        opening, own_opening = Opening.of(goal, unit), self._own_opening(entry, library_row)
+        opening, own_opening = Opening.of(goal, plate.unit), self._own_opening(entry, library_row)
         where, between = with_teeth(where, opening, own_opening, entry.codes)
         codes = sample(entry.codes, where, quarter_chroma=self._quarter_chroma)
         face = codes * np.float32(self._full / self._library_full)
@@ -128,8 +119,8 @@ class Painter:
         his = alike(face, below, shown.core, shown.cell, self._full)
         if entry.strange is not None:
             his = his * (1 - sample_mask(entry.strange, where))
-        sharper = float(self._library.index.detail[library_row]) / detail if detail else 1.0
-        blur = lacking_blur(face[..., 0], below[..., 0], his * _skin(goal, shown), unit, sharper)
+        sharper = float(self._library.index.detail[library_row]) / plate.detail if plate.detail else 1.0
+        blur = lacking_blur(face[..., 0], below[..., 0], his * _skin(goal, shown), plate.unit, sharper)
         return _Face(blur.of(face), shown.face * his, where.folded, lack)
 
     @cached_property

@@ -28,7 +28,7 @@ from lipsmith.engine.heap import giving_back
 from lipsmith.engine.media import color
 from lipsmith.engine.media.frame import Box, Frame
 from lipsmith.engine.media.spec import VideoSpec
-from lipsmith.engine.render.painter import MOST_FOLDED, Painted, Painter, paint_box
+from lipsmith.engine.render.painter import MOST_FOLDED, Painted, Painter, Plate, paint_box
 from lipsmith.engine.render.retrieval import Choice
 from lipsmith.engine.render.target import Aim, Target
 
@@ -92,11 +92,13 @@ class _Task:
     row: int  # in the part's target
     aim: Aim
     frame: Frame
-    box: Box
-    plate: np.ndarray  # codes of the box
+    plate: Plate
     lower_face: Region
     region: Region  # where the mesh looks at it
-    kept: np.ndarray | None = None  # (h, w) in [0, 1] what of the box stays as it was filmed
+
+    def with_still(self, still: np.ndarray | None) -> _Task:
+        """The same, knowing what is before the face."""
+        return replace(self, plate=replace(self.plate, still=still))
 
 
 @dataclass(frozen=True)
@@ -139,7 +141,7 @@ class Performance:
         for part, rows in zip(self._parts, self._rows, strict=True):
             seen = [frame for frame in frames if frame.index in rows]
             tasks = list(painters.map(self._task, repeat(part), [rows[frame.index] for frame in seen], seen))
-            tasks = [replace(task, kept=kept) for task, kept in zip(tasks, self._shields(tasks), strict=True)]
+            tasks = [task.with_still(still) for task, still in zip(tasks, self._shields(tasks), strict=True)]
             shares = [share for share in (tasks[n :: self._threads] for n in range(self._threads)) if share]
             for share, results in zip(shares, painters.map(self._paint, shares), strict=True):
                 for task, result in zip(share, results, strict=True):
@@ -150,7 +152,7 @@ class Performance:
     def _count(self, task: _Task, result: _Result) -> None:
         index, tally = task.frame.index, self.tally
         tally.dubbed.add(index)
-        if task.kept is not None:
+        if task.plate.still is not None:
             tally.shielded.add(index)
         if result.painted.drawn > 0.5:
             tally.drawn.add(index)
@@ -168,11 +170,13 @@ class Performance:
         aim, region = target.at(row), target.measured.region_at(target.rows[row])
         box = paint_box(aim.plate, aim.lower, aim.unit, self._video.width, self._video.height)
         (lower_face,) = lower_faces(aim.placement)
-        return _Task(part, row, aim, frame, box, color.read_codes(frame, box), lower_face, region)
+        detail = float(target.measured.detail[target.rows[row]])
+        plate = Plate(color.read_codes(frame, box), box, aim.plate, aim.unit, detail)
+        return _Task(part, row, aim, frame, plate, lower_face, region)
 
     def _shields(self, tasks: list[_Task]) -> list[np.ndarray | None]:
         """Of each crop what must stay as it was filmed, or None."""
-        glimpses = [Glimpse(t.frame, t.lower_face, t.aim.plate, t.box) for t in tasks]
+        glimpses = [Glimpse(t.frame, t.lower_face, t.plate.points, t.plate.box) for t in tasks]
         return shields(glimpses, self._nets.occluders, self._video)
 
     def _paint(self, tasks: list[_Task]) -> list[_Result]:
@@ -181,23 +185,14 @@ class Performance:
         firsts = self._checked(tasks, painted)
         results = [r if r.error <= 1 else self._again(t, r) for t, r in zip(tasks, firsts, strict=True)]
         for task, result in zip(tasks, results, strict=True):
-            matte = result.painted.matte if task.kept is None else result.painted.matte * (1 - task.kept)
-            color.write_codes(task.frame, task.box, result.painted.codes, matte)
+            plate, matte = task.plate, result.painted.matte
+            matte = matte if plate.still is None else matte * (1 - plate.still)
+            color.write_codes(task.frame, plate.box, result.painted.codes, matte)
         return results
 
     def _painted(self, task: _Task, library_row: int, wanted: np.ndarray) -> Painted:
-        return task.part.painter.paint(
-            task.plate,
-            task.box,
-            task.aim.plate,
-            wanted,
-            task.aim.unit,
-            library_row,
-            detail=float(task.part.target.measured.detail[task.part.target.rows[task.row]]),
-            still=task.kept,
-            weight=float(task.part.target.weight[task.row]),
-            size=(self._video.width, self._video.height),
-        )
+        weight = float(task.part.target.weight[task.row])
+        return task.part.painter.paint(task.plate, wanted, library_row, weight)
 
     def _again(self, task: _Task, first: _Result) -> _Result:
         """Other mouths, then a gentler one; the best of all."""
@@ -229,7 +224,7 @@ class Performance:
     def _checked(self, tasks: list[_Task], painted: list[Painted]) -> list[_Result]:
         """How far each painted mouth is from what was wanted; folding counts as far."""
         views = [
-            view(task.frame, task.region, self._video, Patch(task.box, p.codes))
+            view(task.frame, task.region, self._video, Patch(task.plate.box, p.codes))
             for task, p in zip(tasks, painted, strict=True)
         ]
         lips, presence = self._nets.mesh.lips([v.picture for v in views], [v.region for v in views])
