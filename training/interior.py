@@ -108,7 +108,7 @@ def insides(path: Path, nets: Nets) -> list[Inside]:
     at = {int(index): row for row, index in enumerate(measured.indices)}
     open_ = [i for i, row in at.items() if measured.bare[row] and measured.gap()[row] > LEAST_OPENING]
     chosen = set(open_[:: -(-len(open_) // MOST_OF_ONE) or 1])
-    tones = color.Tones.of(video.color, video.bit_depth, video.pix_fmt)
+    tones = color.Tones.of(video.coding)
     found = []
     for frame in decode.frames(spec, excerpt):
         if frame.index not in chosen:

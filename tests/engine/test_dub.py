@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from itertools import islice
 from pathlib import Path
 from zipfile import ZipFile
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -121,6 +123,59 @@ def test_an_actor_of_an_older_version_can_still_be_read(actor_file: Path, tmp_pa
         for row in (0, len(now.library.index) - 1):
             assert np.array_equal(now.library.entry(row).codes, then.library.entry(row).codes)
         assert now.library.index.detail.min() > 0 and not then.library.index.detail.any()
+
+
+ELSEWHERE = 75  # frames
+
+
+@pytest.fixture(scope="module")
+def elsewhere(shot: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The first three seconds as another camera would film them: light from one side, warmer, full range, BT.709."""
+    out = tmp_path_factory.mktemp("elsewhere") / "window.mp4"
+    with av.open(str(out), "w") as container:
+        stream = container.add_stream("libx264", 25, options={"crf": "12"})
+        for number, frame in enumerate(islice(decode.frames(probe(shot)), ELSEWHERE)):
+            rgb = decode.rgb(frame).astype(np.float32)
+            light = np.linspace(0.45, 1.0, rgb.shape[1], dtype=np.float32)[None, :, None] * np.float32([1, 0.92, 0.8])
+            lit = av.VideoFrame.from_ndarray(np.rint(rgb * light).astype(np.uint8), format="rgb24")
+            picture = lit.reformat(format="yuvj420p", dst_colorspace="ITU709", dst_color_range="JPEG")
+            if number == 0:
+                context = stream.codec_context
+                context.width, context.height, context.pix_fmt = picture.width, picture.height, "yuvj420p"
+                context.colorspace, context.color_range = 1, 2
+            picture.pts = number
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode(None))
+    return out
+
+
+def seen_of(path: Path, store: WeightStore) -> footage.Footage:
+    return footage.look(path, store=store, nets=Nets(store, CPU), device=CPU, threads=2, progress=silent)
+
+
+def test_an_actor_learnt_elsewhere_is_shown_in_the_light_of_the_shot(
+    elsewhere: Path, voice: Path, store: WeightStore, tmp_path: Path, actor_file: Path
+) -> None:
+    options, watched = DubOptions((VoiceFor(voice),)), seen_of(elsewhere, store)
+    given, own = tmp_path / "given.mp4", tmp_path / "own.mp4"
+    (told, *_) = story.dub(elsewhere, given, options, store=store, model=actor_file, seen=watched).warnings
+    assert "learnt from other footage" in told
+    assert not [w for w in story.dub(elsewhere, own, options, store=store, seen=watched).warnings if "learnt" in w]
+    assert [d for d in conformance.compare(elsewhere, given) if not d.explained] == []
+    lips = watched.main.measured.in_picture(*mouth.LIPS_OUTER)
+    colours = [
+        np.array([_around(decode.rgb(frame), lips[row]) for row, frame in enumerate(decode.frames(probe(path)))])
+        for path in (given, own)
+    ]
+    assert len(colours[0]) == ELSEWHERE
+    assert np.abs((colours[0] - colours[1]).mean(0)).max() < 3  # of 255; left as they were filmed, 18
+
+
+def _around(rgb: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """(2, 3) mean colours of either half of the box that holds (n, 2) points."""
+    (left, top), (right, bottom) = points.min(0).astype(int), points.max(0).astype(int) + 1
+    middle = (left + right) // 2
+    return np.stack([rgb[top:bottom, a:b].reshape(-1, 3).mean(0) for a, b in ((left, middle), (middle, right))])
 
 
 def test_a_dub_is_the_same_file_and_the_mouth_has_changed(

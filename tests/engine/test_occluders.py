@@ -121,7 +121,9 @@ def test_a_covered_mouth_teaches_nothing(seen: footage.Footage, store: WeightSto
     assert footage.notes(seen.main) == ()
     (told,) = footage.notes(replace(seen.main, measured=measured))
     assert "before his lips" in told
-    model.train(measured, frames(seen, COVERED), seen.video, out, footage="w", actor=1, occluders=OccluderFinder(CPU))
+    model.train(
+        measured, frames(seen, COVERED), seen.video, out, footage=seen.spec.path, actor=1, occluders=OccluderFinder(CPU)
+    )
     with model.load(out) as actor:
         kept = set(actor.library.index.indices.tolist())
     assert not kept & set(COVERED)
@@ -134,7 +136,13 @@ def test_a_thing_beside_a_kept_mouth_is_not_shown_with_it(
     """Of footage whose lips are taken for bare: the board is in the library, and on no dubbed face."""
     out = tmp_path / "actor"
     model.train(
-        seen.main.measured, frames(seen, COVERED), seen.video, out, footage="w", actor=1, occluders=OccluderFinder(CPU)
+        seen.main.measured,
+        frames(seen, COVERED),
+        seen.video,
+        out,
+        footage=seen.spec.path,
+        actor=1,
+        occluders=OccluderFinder(CPU),
     )
     with model.load(out) as actor:
         library = actor.library

@@ -40,7 +40,7 @@ def at_hand(
     if given is None:
         learn(seen, person, path, occluders, threads, progress)
     with model.load(path) as loaded:
-        loaded.require_colour_of(seen.video)
+        loaded.require_light_of(seen.video)
         yield loaded
 
 
@@ -51,7 +51,7 @@ def learn(seen: Footage, person: Person, out: Path, occluders: OccluderFinder, t
         decode.frames(seen.spec, seen.excerpt, threads=threads),
         seen.video,
         out,
-        footage=seen.spec.path.name,
+        footage=seen.spec.path,
         actor=person.actor,
         occluders=occluders,
         heard=person.heard,
@@ -64,10 +64,12 @@ def cast_parts(
     seen: Footage, person: Person, actor: model.ActorModel, wanted: np.ndarray, spans: tuple[Span, ...] = ()
 ) -> tuple[Part, ...]:
     """All that one person will do in the shot. `wanted`: (F, 51, 3) mouths in his own frame, one per video frame."""
+    own = actor.learnt_from(seen.spec.path)
     jaw = targets.learn_jaw(actor.library.index.lower)
-    painter = Painter(actor.library, actor.full, seen.video)
+    painter = Painter(actor.library, actor.provenance.coding, seen.video, is_of_this_shot=own)
+    elsewhere = None if own else actor.elsewhere(person.measured)
     schedule = runs(person.measured, seen.seconds, seen.cuts, spans)
-    return tuple(_part(run, person, wanted, actor, jaw, painter, seen) for run in schedule)
+    return tuple(_part(run, person, wanted, actor, jaw, painter, seen, elsewhere) for run in schedule)
 
 
 def _part(
@@ -78,21 +80,24 @@ def _part(
     jaw: targets.JawResponse,
     painter: Painter,
     seen: Footage,
+    elsewhere: np.ndarray | None,
 ) -> Part:
-    """One unbroken run of frames."""
+    """One unbroken run of frames. `elsewhere`: as `ActorModel.elsewhere`; None in the shot he was learnt from."""
     measured, index = person.measured, actor.library.index
     goal = calibration.project(wanted[measured.indices[run.rows]], actor.upright, actor.calibration)
     place = measured.placement.rows(run.rows)
-    goal = goal + actor.posture.at(place.rotation)
-    aimed = targets.aim(measured, run.rows, targets.settled(goal, float(seen.video.frame_rate)), run.weight, jaw)
-    own = actor.provenance.footage == seen.spec.path.name
-    tone = index.tone_at(aimed.indices % (seen.period or len(seen.pts))) if own else None
-    choice = retrieve(Wanted(aimed.mouths, place.rotation, place.scale, tone), index)
-    return Part(aimed, choice, painter, index.points)
+    moved = np.float32(0) if elsewhere is None else elsewhere
+    goal = targets.settled(goal + actor.posture.at(place.rotation) + moved, float(seen.video.frame_rate))
+    aimed = targets.aim(measured, run.rows, goal, run.weight, jaw)
+    tone = index.tone_at(aimed.indices % (seen.period or len(seen.pts))) if elsewhere is None else None
+    choice = retrieve(Wanted(aimed.mouths - moved, place.rotation, place.scale, tone), index)
+    return Part(aimed, choice, painter, index.points + moved)
 
 
 def expression_of(person: Person, actor: model.ActorModel, seen: Footage) -> np.ndarray:
     """(N, 51, 3) what his mouth shows beside speech in the frames where he is seen."""
     measured = person.measured
     upright = measured.points - actor.posture.at(measured.placement.rotation)
+    if not actor.learnt_from(seen.spec.path):
+        upright = upright - actor.elsewhere(measured)
     return expression(upright, measured.shot, actor.calibration, float(seen.video.frame_rate))

@@ -161,7 +161,8 @@ def rehearsed(
                 spans = clock.parse_ranges(voice.ranges, shown.video) or everywhere
                 parts += cast_parts(shown, person, actor_model, wanted, spans)
                 speaks = bool(np.abs(path.coefficients).max(initial=0.0) > 0)
-                cast.append(Role(person, voice, waveform.seconds, speaks, actor_model.calibration))
+                elsewhere = None if actor_model.learnt_from(shot) else actor_model.provenance.footage
+                cast.append(Role(person, voice, waveform.seconds, speaks, actor_model.calibration, elsewhere))
         del voices, roles, waveform, path, wanted  # of an hour they are 400 MB
         performance = Performance(shown.video, nets, tuple(parts), options.threads)
         splice: SplicePlan | Whole = Whole("the video is looped")
@@ -180,6 +181,7 @@ class Role:
     seconds: float  # of the voice
     speaks: bool
     calibration: calibration.Calibration
+    learnt_elsewhere: str | None  # the footage's name, where it is not this shot
 
 
 @dataclass(frozen=True)
@@ -368,6 +370,11 @@ def _warnings(
     for role in cast:
         voice = role.voice
         told += footages.notes(role.person)
+        if role.learnt_elsewhere is not None:
+            told.append(
+                f"The actor was learnt from other footage ({role.learnt_elsewhere}); his mouths are shown in this "
+                "shot's light. Where that is another altogether, train him on this shot."
+            )
         if not role.speaks:
             told.append(f"{voice.path.name} holds no speech: the mouth rests.")
         elif role.seconds > length + _LENGTH_TOLERANCE_SECONDS:

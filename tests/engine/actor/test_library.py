@@ -20,7 +20,7 @@ from lipsmith.engine.faces.measure import Measured
 from lipsmith.engine.faces.points import LOWER_FACE
 from lipsmith.engine.media import color
 from lipsmith.engine.media.frame import Frame
-from lipsmith.engine.media.spec import ColorSpec
+from lipsmith.engine.media.spec import Coding, ColorSpec
 
 FRAMES, MET = 5, 2  # in one of them lips meet, which smoothing in time takes for parted ones
 GAP, WIDTH, HEIGHT = 0.02, 64, 64
@@ -43,15 +43,15 @@ def measured(lower: np.ndarray, jitter: np.ndarray, unit: float, middle: float) 
 
 def library(path: Path, footage: Measured, pictures: Iterable[np.ndarray]) -> tuple[Library, color.Tones]:
     """Of (H, W) luma pictures, full range."""
-    tones = color.Tones.of(ColorSpec(2, 2, 2, "pc"), 8, "yuv420p")
+    coding = Coding("yuv420p", 8, ColorSpec(2, 2, 2, "pc"))
     with new_archive(path) as archive:
         writer = LibraryWriter(archive, footage, np.arange(len(footage)))
         for number, luma in enumerate(pictures):
             planes = np.concatenate([luma, np.full((len(luma) // 2, luma.shape[1]), 128, np.uint8)])
             frame = Frame(number, number, Fraction(1, 25), av.VideoFrame.from_ndarray(planes, format="yuv420p"))
-            writer.add(writer.packed(writer.glimpse(frame, luma.shape[1], len(luma)), 255, tones, None))
+            writer.add(writer.packed(writer.glimpse(frame, luma.shape[1], len(luma)), coding, None))
     index = writer.index()
-    return Library(path, index, index.indices), tones
+    return Library(path, index, index.indices), color.Tones.of(coding)
 
 
 def test_lips_that_meet_for_one_frame_count_as_met(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 import av
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from lipsmith.engine.media import color
 from lipsmith.engine.media.frame import Box, Frame
-from lipsmith.engine.media.spec import ColorSpec
+from lipsmith.engine.media.spec import Coding, ColorSpec
 from lipsmith.errors import UnsupportedVideo
 
 FORMATS = (
@@ -94,7 +95,9 @@ def test_rgb_agrees_with_swscale(matrix: int, name: str, sample_range: str, pix_
         format=pix_fmt, dst_colorspace=name, dst_color_range=span
     )
     codes = color.read_codes(Frame(0, 0, Fraction(1, 25), picture), Box(0, 0, 64, 64))
-    back = color.codes_to_rgb(codes, ColorSpec(matrix, 2, 2, sample_range), picture.format.components[0].bits, pix_fmt)
+    back = color.codes_to_rgb(
+        codes, Coding(pix_fmt, picture.format.components[0].bits, ColorSpec(matrix, 2, 2, sample_range))
+    )
     assert back.dtype == np.uint8
     assert np.abs(back.astype(int) - rgb).mean() < 1.5
 
@@ -102,3 +105,30 @@ def test_rgb_agrees_with_swscale(matrix: int, name: str, sample_range: str, pix_
 def test_an_unknown_format_is_refused() -> None:
     with pytest.raises(UnsupportedVideo):
         color.read_codes(noise("yuv410p", 32, 32), Box(0, 0, 16, 16))
+
+
+@pytest.mark.parametrize("theirs", ["yuv444p", "yuv444p10le", "gbrp", "gbrp10le"])
+@pytest.mark.parametrize("ours", ["yuv444p", "yuv444p10le", "gbrp"])
+@pytest.mark.parametrize("matrices", [(1, 1), (1, 6), (9, 2)])
+@pytest.mark.parametrize("ranges", [("tv", "tv"), ("tv", "pc"), ("pc", "tv")])
+def test_from_codes_to_codes_colours_stay(
+    ours: str, theirs: str, matrices: tuple[int, int], ranges: tuple[str, str]
+) -> None:
+    here, there = (
+        Coding(name, 10 if "10" in name else 8, ColorSpec(matrix, 2, 2, "pc" if name[0] == "g" else sample_range))
+        for name, matrix, sample_range in zip((ours, theirs), matrices, ranges, strict=True)
+    )
+    skin = np.array([[[150, 110, 150]]], np.float32) if ours[0] == "y" else np.array([[[190, 140, 120]]], np.float32)
+    codes = skin * (here.full / 255)
+    matrix = color.between(here, there)
+    moved = codes if matrix is None else cv2.transform(codes, matrix)
+    depth = np.uint16 if there.bit_depth > 8 else np.uint8
+    before = color.codes_to_rgb(codes.astype(np.uint16 if here.bit_depth > 8 else np.uint8), here).astype(int)
+    after = color.codes_to_rgb(np.rint(moved).astype(depth), there).astype(int)
+    assert np.abs(before - after).max() <= 2
+
+
+def test_the_same_coding_is_left_alone() -> None:
+    said, unsaid = (Coding("yuv420p", 8, ColorSpec(matrix, 2, 2, "tv")) for matrix in (6, 2))
+    assert color.between(said, said) is None and color.between(said, unsaid) is None
+    assert color.between(said, Coding("yuvj420p", 8, ColorSpec(6, 2, 2, "pc"))) is not None

@@ -80,3 +80,26 @@ def test_detail_lost_in_resampling_is_given_back_and_no_more() -> None:
     assert 0.8 < found[0] < found[1] < 1.5  # HEVC takes more of it
     whole = np.repeat(255 * sharp[..., None], 3, 2)
     assert np.array_equal(composite.crisped(whole, energy / 2, lips, 255, "h264"), whole)
+
+
+def test_another_light_is_replaced_and_detail_stays() -> None:
+    rng = np.random.default_rng(0)
+    detail = 1 + 0.1 * rng.normal(size=(80, 100, 1)).astype(np.float32)
+    own = np.dstack([np.full((80, 100), 0.6), np.full((80, 100), -0.06), np.full((80, 100), 0.1)]).astype(np.float32)
+    own[30:50, 30:70] *= np.float32([0.7, 0.5, 1.4])  # lips
+    side = np.linspace(0.5, 1.1, 100, dtype=np.float32)[None, :, None]
+    plate, face = own * side + np.float32([0, -0.03, 0.02]), own * detail
+    shown = np.ones((80, 100), np.float32)
+    shown[38:42, 40:60] = 0  # between the lips, where either shows something else
+    plate[38:42, 40:60], face[38:42, 40:60] = 0.9, 0.0
+    lit = composite.relit(face, plate, shown, 150.0)
+    seen = shown > 0
+    assert np.abs(lit[..., 1:] - plate[..., 1:])[seen].mean() < 0.01
+    assert np.abs(lit[..., 0] - plate[..., 0] * detail[..., 0])[seen].mean() < 0.02
+    assert np.abs(face[..., 0] - plate[..., 0] * detail[..., 0])[seen].mean() > 0.1
+    assert lit[40, 50, 0] == 0  # what is black stays black
+
+
+def test_in_its_own_light_nothing_changes() -> None:
+    face = np.random.default_rng(1).uniform(0.2, 0.7, (80, 100, 3)).astype(np.float32)
+    assert np.allclose(composite.relit(face, face, np.ones((80, 100), np.float32), 150.0), face, atol=1e-5)

@@ -23,6 +23,7 @@ from lipsmith.engine.faces.occluders import lower_faces
 from lipsmith.engine.faces.shield import Glimpse
 from lipsmith.engine.media import color
 from lipsmith.engine.media.frame import Box, Frame
+from lipsmith.engine.media.spec import Coding
 from lipsmith.errors import BadActorFile
 
 MAX_FRAMES = 1000  # 40 s at 25 fps: more adds little and costs disk
@@ -133,11 +134,10 @@ class LibraryWriter:
         (lower_face,) = lower_faces(placement)
         return Glimpse(frame, lower_face, points, crop_box(points, float(placement.scale[0]), width, height))
 
-    def packed(self, seen: Glimpse, full: int, tones: color.Tones, strange: np.ndarray | None) -> Packed:
+    def packed(self, seen: Glimpse, coding: Coding, strange: np.ndarray | None) -> Packed:
         """A frame as it is kept; from any thread.
 
-        `full`: the largest of its codes there may be; `tones`: what they mean; `strange`: (h, w) in [0, 1] of its box,
-        None where all is his.
+        `coding`: of its codes; `strange`: (h, w) in [0, 1] of its box, None where all is his.
         """
         row = self._row_of[seen.frame.index]
         unit = float(self._measured.placement.scale[row])
@@ -146,15 +146,15 @@ class LibraryWriter:
         if strange is not None:
             side = 2 * round(_RIM * unit) + 1
             strange = cv2.dilate(np.rint(255 * strange).astype(np.uint8), np.ones((side, side), np.uint8))
-        luma = codes[..., 0].astype(np.float32) / full
+        luma = codes[..., 0].astype(np.float32) / coding.full
         return Packed(
             row,
             pixels,
             _png(codes),
             None if strange is None else _png(strange),
             _sharpness(luma, pixels),
-            _dark(codes, tones, pixels, unit),
-            np.array(cv2.mean(codes)[:3]) / full,
+            _dark(codes, color.Tones.of(coding), pixels, unit),
+            np.array(cv2.mean(codes)[:3]) / coding.full,
         )
 
     def add(self, frame: Packed) -> None:

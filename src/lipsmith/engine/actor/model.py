@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
+from hashlib import sha256
 from itertools import islice, repeat
 from pathlib import Path
 from zipfile import BadZipFile, ZipFile
@@ -26,9 +27,8 @@ from lipsmith.engine.actor.posture import Posture
 from lipsmith.engine.faces.measure import MIN_FACE_WIDTH_PIXELS, Measured, closed_mouth
 from lipsmith.engine.faces.occluders import OccluderFinder
 from lipsmith.engine.faces.shield import shields
-from lipsmith.engine.media import color
 from lipsmith.engine.media.frame import Frame
-from lipsmith.engine.media.spec import VideoSpec
+from lipsmith.engine.media.spec import UNSPECIFIED, Coding, ColorSpec, VideoSpec
 from lipsmith.engine.mouth import MouthBasis, MouthPath
 from lipsmith.engine.progress import Progress, silent
 from lipsmith.errors import BadActorFile, FileMissing, NoFace
@@ -36,6 +36,8 @@ from lipsmith.errors import BadActorFile, FileMissing, NoFace
 FORMAT, VERSION = "lipsmith-actor", 4
 _WITHOUT_DETAIL = (2, 3)  # versions whose index does not hold how sharp a face was
 _BY_ROW = 2  # the version whose pictures are named by the row of the index, later ones by the frame of the footage
+_CURVES = {16: "HDR (PQ)", 18: "HDR (HLG)"}  # by H.273 transfer number; all others are alike enough
+_DIGESTED = 1 << 20  # octets
 MIN_FRAMES = 12  # half a second: fewer mouths say nothing
 _TOGETHER = 8  # frames looked at together
 
@@ -51,6 +53,30 @@ class Provenance:
     bit_depth: int
     matrix: int
     range: str
+    primaries: int = UNSPECIFIED  # this and the next two: since version 4
+    transfer: int = UNSPECIFIED
+    digest: str = ""  # of the footage: files are renamed, and names come twice
+
+    @classmethod
+    def of(cls, footage: Path, coding: Coding, actor: int, frames: int) -> Provenance:
+        color = coding.color
+        return cls(
+            footage.name,
+            actor,
+            frames,
+            coding.pix_fmt,
+            coding.bit_depth,
+            color.matrix,
+            color.range,
+            color.primaries,
+            color.transfer,
+            _digest(footage),
+        )
+
+    @property
+    def coding(self) -> Coding:
+        """Of the stored mouths."""
+        return Coding(self.pix_fmt, self.bit_depth, ColorSpec(self.matrix, self.primaries, self.transfer, self.range))
 
 
 @dataclass(frozen=True)
@@ -61,11 +87,6 @@ class ActorModel:
     provenance: Provenance
     calibration: Calibration
     library: Library
-
-    @property
-    def full(self) -> int:
-        """Largest code value of the stored mouths."""
-        return (1 << self.provenance.bit_depth) - 1
 
     def __enter__(self) -> ActorModel:
         return self
@@ -83,14 +104,32 @@ class ActorModel:
         """(S, 51, 3) float32 mouths of his library as they would be on a head that does not turn."""
         return self.library.index.points - self.posture.at(self.library.index.rotation)
 
-    def require_colour_of(self, video: VideoSpec) -> None:
-        """Raises BadActorFile where the stored codes mean other colours than the shot's."""
-        mine = (self.provenance.matrix, self.provenance.range, self.provenance.pix_fmt.startswith(("gbr", "rgb")))
-        theirs = (video.color.matrix, video.color.range, video.pix_fmt.startswith(("gbr", "rgb")))
+    def learnt_from(self, footage: Path) -> bool:
+        mine = self.provenance
+        return mine.digest == _digest(footage) if mine.digest else mine.footage == footage.name
+
+    def elsewhere(self, measured: Measured) -> np.ndarray:
+        """(51, 3) float32 how much elsewhere his shut mouth lies in this shot than in the footage he was learnt from.
+
+        Another lens, distance or camera height, and the mesh reads his face a little differently; or he smiles.
+        Opening is no part of it.
+        """
+        seen = measured.points[measured.bare]
+        if len(seen) < MIN_FRAMES:
+            return np.zeros_like(self.calibration.rest)
+        apart = closed_mouth(seen) - closed_mouth(self.library.index.points)
+        return self.calibration.with_gap(apart[None], 0.0)[0].astype(np.float32)
+
+    def require_light_of(self, video: VideoSpec) -> None:
+        """Raises BadActorFile where the stored codes mean light by another curve than the shot's.
+
+        Another matrix, range or bit depth is no obstacle: `color.between` leads from codes to codes.
+        """
+        mine, theirs = (_CURVES.get(one.transfer, "SDR") for one in (self.provenance.coding.color, video.color))
         if mine != theirs:
             raise BadActorFile(
-                f"{self.path} was trained on footage with another colour matrix or range than this shot; "
-                "train the actor on this shot."
+                f"{self.path} was trained on {mine} footage and this shot is {theirs}; train the actor on {theirs} "
+                "footage."
             )
 
 
@@ -100,7 +139,7 @@ def train(
     video: VideoSpec,
     out: Path,
     *,
-    footage: str,
+    footage: Path,
     actor: int,
     occluders: OccluderFinder,
     heard: MouthPath | None = None,
@@ -117,12 +156,11 @@ def train(
         width = measured.usual_width
         small = f"; his face is {width:.0f} pixels wide, and {MIN_FACE_WIDTH_PIXELS:.0f} are needed"
         raise NoFace(
-            f"{footage}: actor {actor} is seen well (near, frontal, his mouth not hidden) in {len(rows)} frames only, "
-            f"and at least {MIN_FRAMES} are needed{small if width < MIN_FACE_WIDTH_PIXELS else ''}. "
+            f"{footage.name}: actor {actor} is seen well (near, frontal, his mouth not hidden) in {len(rows)} frames "
+            f"only, and at least {MIN_FRAMES} are needed{small if width < MIN_FACE_WIDTH_PIXELS else ''}. "
             "Give footage that shows him better."
         )
     part = out.with_name(f".{out.name}.{uuid.uuid4().hex}")
-    full, tones = (1 << video.bit_depth) - 1, color.Tones.of(video.color, video.bit_depth, video.pix_fmt)
     try:
         with new_archive(part) as archive, ThreadPoolExecutor(threads, "pack") as pool:
             writer, done = LibraryWriter(archive, measured, rows), 0
@@ -130,7 +168,7 @@ def train(
             while few := list(islice(wanted, _TOGETHER)):
                 seen = [writer.glimpse(frame, video.width, video.height) for frame in few]
                 strange = shields(seen, occluders, video)
-                for packed in pool.map(writer.packed, seen, repeat(full), repeat(tones), strange):
+                for packed in pool.map(writer.packed, seen, repeat(video.coding), strange):
                     writer.add(packed)
                 done += len(few)
                 progress("train", done, len(rows))
@@ -139,9 +177,7 @@ def train(
             if heard is not None:
                 said = MouthPath(heard.coefficients[measured.bare])
                 calibration = with_manner(calibration, said, measured.points[measured.bare], MouthBasis.load())
-            provenance = Provenance(
-                footage, actor, len(kept), video.pix_fmt, video.bit_depth, video.color.matrix, video.color.range
-            )
+            provenance = Provenance.of(footage, video.coding, actor, len(kept))
             _store(archive, provenance, calibration, kept)
         part.replace(out)
     finally:
@@ -195,6 +231,12 @@ def _calibration(archive: ZipFile) -> Calibration:
         stored["manner"],
         float(stored["manner_gain"]),
     )
+
+
+def _digest(footage: Path) -> str:
+    """What tells one file from another: its length and how it begins."""
+    with footage.open("rb") as file:
+        return f"{footage.stat().st_size}-{sha256(file.read(_DIGESTED)).hexdigest()[:32]}"
 
 
 def _put(archive: ZipFile, name: str, values: np.ndarray) -> None:

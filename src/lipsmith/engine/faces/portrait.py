@@ -29,7 +29,7 @@ def portrait(spec: MediaSpec, measured: Measured, longest_side: int = 512) -> by
     frame = next(itertools.islice(decode.frames(spec), wanted, None))
     video = require_video(spec)
     box = _around(measured.region_at(row)).clipped(video.width, video.height).aligned(2, video.width, video.height)
-    rgb = color.codes_to_rgb(color.read_codes(frame, box), video.color, video.bit_depth, video.pix_fmt)
+    rgb = color.codes_to_rgb(color.read_codes(frame, box), video.coding)
     scale = min(1.0, longest_side / max(rgb.shape[:2]))
     small = cv2.resize(rgb, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     return cv2.imencode(".jpg", small[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])[1].tobytes()

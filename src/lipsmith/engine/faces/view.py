@@ -56,7 +56,7 @@ def view(frame: Frame, region: Region, video: VideoSpec, patch: Patch | None = N
     if scale < 1:
         size = round(around.width * scale), round(around.height * scale)
         codes = cv2.resize(codes, size, interpolation=cv2.INTER_AREA)
-    rgb = color.codes_to_rgb(codes, video.color, video.bit_depth, video.pix_fmt)
+    rgb = color.codes_to_rgb(codes, video.coding)
     moved = replace(
         region, x=(region.x - around.left) * scale, y=(region.y - around.top) * scale, size=region.size * scale
     )

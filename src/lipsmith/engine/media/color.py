@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 
 from lipsmith.engine.media.frame import Box, Frame
-from lipsmith.engine.media.spec import ColorSpec
+from lipsmith.engine.media.spec import Coding
 from lipsmith.errors import UnsupportedVideo
 
 _PLANAR_YUV = re.compile(r"yuv[aj]?4(20|22|44)p(?:(9|10|12|14|16)le)?")
@@ -155,13 +155,22 @@ def write_codes(frame: Frame, box: Box, codes: np.ndarray, matte: np.ndarray) ->
         _blend(plane[rows, columns], new, matte, largest)
 
 
-def codes_to_rgb(codes: np.ndarray, color: ColorSpec, bit_depth: int, pix_fmt: str) -> np.ndarray:
+def codes_to_rgb(codes: np.ndarray, coding: Coding) -> np.ndarray:
     """Working RGB: (h, w, 3) uint8 from (h, w, 3) native codes. Raises UnsupportedVideo."""
-    scale = 255.0 / ((1 << bit_depth) - 1)
-    if _layout(pix_fmt).is_rgb:
-        return codes if bit_depth == 8 else np.rint(codes * np.float32(scale)).astype(np.uint8)
-    rgb = cv2.transform(codes, _yuv_to_rgb(color.matrix, color.range, bit_depth))
-    return rgb if bit_depth == 8 else np.minimum(rgb, 255).astype(np.uint8)
+    if _layout(coding.pix_fmt).is_rgb:
+        return codes if coding.bit_depth == 8 else np.rint(codes * np.float32(255.0 / coding.full)).astype(np.uint8)
+    rgb = cv2.transform(codes, _yuv_to_rgb(coding.color.matrix, coding.color.range, coding.bit_depth))
+    return rgb if coding.bit_depth == 8 else np.minimum(rgb, 255).astype(np.uint8)
+
+
+def between(ours: Coding, theirs: Coding) -> np.ndarray | None:
+    """(3, 4) float32 from codes (a, b, c, 1) of one coding to those of another; None where all are the same.
+
+    For `cv2.transform`. Transfer and primaries are taken for the same. Raises UnsupportedVideo.
+    """
+    there, back = (np.vstack([_coding_to_rgb(coding), [0, 0, 0, 1]]) for coding in (ours, theirs))
+    matrix = np.linalg.solve(back, there)[:3]
+    return None if np.allclose(matrix, np.eye(3, 4), atol=1e-4) else matrix.astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -178,11 +187,11 @@ class Tones:
     is_rgb: bool
 
     @classmethod
-    def of(cls, color: ColorSpec, bit_depth: int, pix_fmt: str) -> Tones:
+    def of(cls, coding: Coding) -> Tones:
         """Raises UnsupportedVideo."""
-        is_rgb = _layout(pix_fmt).is_rgb
-        black, luma_span, chroma_span = _spans("pc" if is_rgb else color.range, bit_depth)
-        return cls(black, luma_span, float(128 << (bit_depth - 8)), chroma_span, is_rgb)
+        is_rgb, depth = _layout(coding.pix_fmt).is_rgb, coding.bit_depth
+        black, luma_span, chroma_span = _spans("pc" if is_rgb else coding.color.range, depth)
+        return cls(black, luma_span, float(128 << (depth - 8)), chroma_span, is_rgb)
 
     def of_codes(self, codes: np.ndarray) -> np.ndarray:
         """(..., 3) codes -> (..., 3) float32 luma, Cb, Cr."""
@@ -227,6 +236,13 @@ def _unit_to_rgb(matrix: int) -> np.ndarray:
 
 _TO_RGB = _unit_to_rgb(1)
 _FROM_RGB = np.linalg.inv(_TO_RGB).astype(np.float32)
+
+
+def _coding_to_rgb(coding: Coding) -> np.ndarray:
+    """(3, 4) from codes (a, b, c, 1) to R'G'B' of 0-255."""
+    if _layout(coding.pix_fmt).is_rgb:
+        return np.eye(3, 4) * (255 / coding.full)
+    return _yuv_to_rgb(coding.color.matrix, coding.color.range, coding.bit_depth)
 
 
 @lru_cache(maxsize=32)

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
+UNSPECIFIED = 2
+
 
 @dataclass(frozen=True)
 class ColorSpec:
@@ -22,6 +24,20 @@ class ColorSpec:
     primaries: int
     transfer: int
     range: str
+
+
+@dataclass(frozen=True)
+class Coding:
+    """How samples stand for colours."""
+
+    pix_fmt: str
+    bit_depth: int
+    color: ColorSpec
+
+    @property
+    def full(self) -> int:
+        """The largest code there may be."""
+        return (1 << self.bit_depth) - 1
 
 
 @dataclass(frozen=True)
@@ -48,6 +64,10 @@ class VideoSpec:
     rotation_degrees: int  # counter-clockwise, of the display matrix: 0, 90, 180, 270
     bit_rate_from_content: int  # bits per second of the packets
     interlaced: bool
+
+    @property
+    def coding(self) -> Coding:
+        return Coding(self.pix_fmt, self.bit_depth, self.color)
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,9 @@ _FEATHER = 0.10  # of the face width, inwards from the outline
 _EDGE = 0.05  # of the face width, from the crop's border: there the warp is at rest
 _MATCH_SIZE = 72  # cells of the crop's longer side by which light is compared
 _NEAR_CELLS = 6  # of that, around the matte: farther nothing is compared
+_LIGHT = 0.06  # of the face width: what is coarser is light, where another shot's is replaced
+_GAINS = (0.4, 2.5)  # of that light
+_GREY = 0.04  # of white, added to either light: what is nearly black in both is alike
 _OUTLIER = np.array([0.12, 0.06, 0.06], np.float32)  # of the full code: differences of this size are other things
 _MOST = np.array([0.14, 0.035, 0.035], np.float32)  # of the full code: as far as light is matched
 _STRANGE = np.array([0.11, 0.05, 0.05], np.float32)  # of the full code: from once to twice this, skin becomes a hand
@@ -87,6 +90,27 @@ def smooth_step(x: np.ndarray | float) -> np.ndarray:
     """From 0 to 1 as `x` does, without a corner at either end; float32."""
     x = np.asarray(np.clip(x, 0, 1), np.float32)
     return x * x * (3 - 2 * x)
+
+
+def relit(face: np.ndarray, plate: np.ndarray, shown: np.ndarray, unit: float) -> np.ndarray:
+    """(h, w, 3) tones of a `face` of another shot in the light of `plate`, whose lips lie in the same place.
+
+    Light multiplies, and a power of it, which luma is, is multiplied as well; its colour is added. Both from what
+    either layer shows at large, the inside of the mouth left out (`shown`: (h, w) in [0, 1], what else there is of the
+    lower face). Shading of a face is a quotient of two pictures of it (Shashua and Riklin-Raviv 2001).
+    """
+    there, here = (_at_large(layer, shown, _LIGHT * unit) for layer in (plate, face))
+    gain = np.clip((there[..., :1] + _GREY) / (here[..., :1] + _GREY), *_GAINS)
+    out = face * gain
+    out[..., 1:] += there[..., 1:] - gain * here[..., 1:]
+    return out
+
+
+def _at_large(layer: np.ndarray, where: np.ndarray, deviation: float) -> np.ndarray:
+    """(h, w, 3) `layer` without detail, of what is shown alone."""
+    weight = cv2.GaussianBlur(where, (0, 0), deviation)[..., None] + 1e-3
+    mean = (layer * where[..., None]).sum((0, 1)) / (where.sum() + 1e-3)
+    return (cv2.GaussianBlur(layer * where[..., None], (0, 0), deviation) + 1e-3 * mean) / weight
 
 
 def matched(face: np.ndarray, plate: np.ndarray, matte: np.ndarray, cell: float, full: int) -> np.ndarray:

@@ -6,7 +6,7 @@ frame again with another library row or a gentler target. Knows no file and no s
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import cv2
@@ -17,9 +17,9 @@ from lipsmith.engine.actor.library import Entry, Library, crop_box
 from lipsmith.engine.faces.outline import within
 from lipsmith.engine.media import color
 from lipsmith.engine.media.frame import Box
-from lipsmith.engine.media.spec import VideoSpec
+from lipsmith.engine.media.spec import Coding, VideoSpec
 from lipsmith.engine.render.blur import lacking_blur
-from lipsmith.engine.render.composite import Mattes, alike, crisped, joined, matched, mattes, smooth_step
+from lipsmith.engine.render.composite import Mattes, alike, crisped, joined, matched, mattes, relit, smooth_step
 from lipsmith.engine.render.interior import Interior, Opening, drawn, hollow, in_his_light, lacking
 from lipsmith.engine.render.teeth import Between, with_teeth
 from lipsmith.engine.render.warp import Warp, sample, sample_mask
@@ -73,14 +73,19 @@ def paint_box(plate: np.ndarray, lower: np.ndarray, unit: float, width: int, hei
 class Painter:
     """Paints frames of one shot with one actor's library."""
 
-    def __init__(self, library: Library, library_full: int, video: VideoSpec) -> None:
-        """`library_full`: largest code of the library's bit depth; `video`: of the plates. Raises UnsupportedVideo."""
-        self._library, self._library_full = library, library_full
-        self._full, self._codec = (1 << video.bit_depth) - 1, video.codec
+    def __init__(self, library: Library, coding: Coding, video: VideoSpec, *, is_of_this_shot: bool) -> None:
+        """`coding`: of the library's codes; `video`: of the plates. Raises UnsupportedVideo.
+
+        `is_of_this_shot`: the library was filmed by the same camera in the same light.
+        """
+        self._is_of_this_shot = is_of_this_shot
+        self._library, self._recoding = library, color.between(coding, video.coding)
+        self._full, self._codec = video.coding.full, video.codec
         self._size = video.width, video.height
         self._quarter_chroma = color.has_quarter_chroma(video.pix_fmt)
-        self._tones = color.Tones.of(video.color, video.bit_depth, video.pix_fmt)
-        self._library_tones = color.Tones.of(video.color, library_full.bit_length(), video.pix_fmt)
+        self._tones, self._library_tones = color.Tones.of(video.coding), color.Tones.of(coding)
+        spans = self._tones.luma_span / self._full, self._library_tones.luma_span / coding.full
+        self._louder = (spans[0] / spans[1]) ** 2  # the energy of the same detail, here over there
 
     def paint(self, plate: Plate, wanted: np.ndarray, library_row: int, weight: float = 1.0) -> Painted:
         """`wanted`: (P, 2) points, pixels of the picture; `weight`: in [0, 1], less at the ends of a span."""
@@ -105,28 +110,44 @@ class Painter:
         self, below: np.ndarray, shown: Mattes, goal: np.ndarray, plate: Plate, warp: Warp, library_row: int
     ) -> _Face:
         """`below`: (n, m, 3) the warped plate `near`; `goal`: (P, 2) wanted points in the crop, whose `warp` it is."""
-        entry = self._library.entry(library_row)
+        entry = self._entry(library_row)
         where = warp.back_to(entry.lower, held=False, part=shown.near)
         goal = goal - np.array([shown.near[1].start, shown.near[0].start], np.float32)
         opening, own_opening = Opening.of(goal, plate.unit), self._own_opening(entry, library_row)
         where, between = with_teeth(where, opening, own_opening, entry.codes)
-        codes = sample(entry.codes, where, quarter_chroma=self._quarter_chroma)
-        face = codes * np.float32(self._full / self._library_full)
-        energy = float(self._library.index.sharpness[library_row])
+        face = sample(entry.codes, where, quarter_chroma=self._quarter_chroma).astype(np.float32)
+        energy = self._louder * float(self._library.index.sharpness[library_row])
         face = crisped(face, energy, goal[mouth.OUTER], self._full, self._codec)
+        skin = _skin(goal, shown)
+        if not self._is_of_this_shot:
+            face = self._relit(face, below, goal, plate.unit)
         face = matched(face, below, shown.face, shown.cell, self._full)
         lack = self._open(face, below, shown, opening, own_opening, between)
         his = alike(face, below, shown.core, shown.cell, self._full)
         if entry.strange is not None:
             his = his * (1 - sample_mask(entry.strange, where))
         sharper = float(self._library.index.detail[library_row]) / plate.detail if plate.detail else 1.0
-        blur = lacking_blur(face[..., 0], below[..., 0], his * _skin(goal, shown), plate.unit, sharper)
+        blur = lacking_blur(face[..., 0], below[..., 0], his * skin, plate.unit, sharper)
         return _Face(blur.of(face), shown.face * his, where.folded, lack)
 
     @cached_property
     def _hollow(self) -> np.ndarray | None:
         """As `Library.hollow`."""
         return self._library.hollow(self._library_tones)
+
+    def _relit(self, face: np.ndarray, below: np.ndarray, goal: np.ndarray, unit: float) -> np.ndarray:
+        """(n, m, 3) codes of another shot in the light of the plate `below`; `goal`: (P, 2) points in them."""
+        size = face.shape[:2]
+        shown = within(cv2.convexHull(goal)[:, 0], size) * (1 - within(Opening.of(goal, unit).outline, size))
+        tones = relit(self._tones.of_codes(face), self._tones.of_codes(below), shown.astype(np.float32), unit)
+        return self._tones.to_codes(tones)
+
+    def _entry(self, library_row: int) -> Entry:
+        """With its codes as the plate's mean colours; float32 where its own do not."""
+        entry = self._library.entry(library_row)
+        if self._recoding is None:
+            return entry
+        return replace(entry, codes=cv2.transform(entry.codes.astype(np.float32), self._recoding))
 
     def _own_opening(self, entry: Entry, library_row: int) -> Opening:
         return Opening.of(entry.lower, float(self._library.index.scale[library_row]))
