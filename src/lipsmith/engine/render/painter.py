@@ -6,6 +6,7 @@ frame again with another library row or a gentler target. Knows no file and no s
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -116,18 +117,17 @@ class Painter:
         opening, own_opening = Opening.of(goal, plate.unit), self._own_opening(entry, library_row)
         where, between = with_teeth(where, opening, own_opening, entry.codes)
         face = sample(entry.codes, where, quarter_chroma=self._quarter_chroma).astype(np.float32)
-        energy = self._louder * float(self._library.index.sharpness[library_row])
-        face = crisped(face, energy, goal[mouth.OUTER], self._full, self._codec)
-        skin = _skin(goal, shown)
+        face = crisped(face, self._energy(library_row, plate.unit), goal[mouth.OUTER], self._full, self._codec)
+        strange = None if entry.strange is None else sample_mask(entry.strange, where)
         if not self._is_of_this_shot:
-            face = self._relit(face, below, goal, plate.unit)
+            bare = _bare(None if plate.still is None else plate.still[shown.near], strange)
+            face = self._relit(face, below, goal, plate.unit, bare)
         face = matched(face, below, shown.face, shown.cell, self._full)
         lack = self._open(face, below, shown, opening, own_opening, between)
         his = alike(face, below, shown.core, shown.cell, self._full)
-        if entry.strange is not None:
-            his = his * (1 - sample_mask(entry.strange, where))
+        his = his * _bare(strange)
         sharper = float(self._library.index.detail[library_row]) / plate.detail if plate.detail else 1.0
-        blur = lacking_blur(face[..., 0], below[..., 0], his * skin, plate.unit, sharper)
+        blur = lacking_blur(face[..., 0], below[..., 0], his * _skin(goal, shown), plate.unit, sharper)
         return _Face(blur.of(face), shown.face * his, where.folded, lack)
 
     @cached_property
@@ -135,12 +135,16 @@ class Painter:
         """As `Library.hollow`."""
         return self._library.hollow(self._library_tones)
 
-    def _relit(self, face: np.ndarray, below: np.ndarray, goal: np.ndarray, unit: float) -> np.ndarray:
-        """(n, m, 3) codes of another shot in the light of the plate `below`; `goal`: (P, 2) points in them."""
-        size = face.shape[:2]
-        shown = within(cv2.convexHull(goal)[:, 0], size) * (1 - within(Opening.of(goal, unit).outline, size))
-        tones = relit(self._tones.of_codes(face), self._tones.of_codes(below), shown.astype(np.float32), unit)
-        return self._tones.to_codes(tones)
+    def _relit(
+        self, face: np.ndarray, below: np.ndarray, goal: np.ndarray, unit: float, bare: np.ndarray | float
+    ) -> np.ndarray:
+        """(n, m, 3) codes of another shot in the light of the plate `below`; `goal`: (P, 2) points in them.
+
+        `bare`: (n, m) in [0, 1], where neither shows anything before the face.
+        """
+        inside = within(Opening.of(goal, unit).outline, face.shape[:2])
+        shown = (_lower_face(goal, face.shape[:2]) * (1 - inside) * bare).astype(np.float32)
+        return self._tones.to_codes(relit(self._tones.of_codes(face), self._tones.of_codes(below), shown, unit))
 
     def _entry(self, library_row: int) -> Entry:
         """With its codes as the plate's mean colours; float32 where its own do not."""
@@ -148,6 +152,15 @@ class Painter:
         if self._recoding is None:
             return entry
         return replace(entry, codes=cv2.transform(entry.codes.astype(np.float32), self._recoding))
+
+    def _energy(self, library_row: int, unit: float) -> float:
+        """Of a mouth's detail, as `Index.sharpness`, in codes of the plate.
+
+        Drawn larger in another shot it is spread over more pixels: second derivatives fall with the square of that.
+        """
+        index = self._library.index
+        energy = self._louder * float(index.sharpness[library_row])
+        return energy if self._is_of_this_shot else energy * min(1.0, float(index.scale[library_row]) / unit) ** 4
 
     def _own_opening(self, entry: Entry, library_row: int) -> Opening:
         return Opening.of(entry.lower, float(self._library.index.scale[library_row]))
@@ -172,10 +185,19 @@ class Painter:
         return lack
 
 
+def _lower_face(goal: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """(n, m) uint8: 1 in all of the lower face, which (P, 2) `goal` are points of."""
+    return within(cv2.convexHull(goal)[:, 0], size)
+
+
 def _skin(goal: np.ndarray, shown: Mattes) -> np.ndarray:
-    """(n, m) float32: 1 in all of the lower face within (P, 2) `goal` but the lips, which are another mouth's."""
-    outline = cv2.convexHull(goal)[:, 0]
-    return within(outline, shown.core.shape) * (shown.core < _LIPS_BESIDE).astype(np.float32)
+    """(n, m) float32: 1 in the lower face but on the lips, which are another mouth's."""
+    return _lower_face(goal, shown.core.shape) * (shown.core < _LIPS_BESIDE).astype(np.float32)
+
+
+def _bare(*before: np.ndarray | None) -> np.ndarray | float:
+    """In [0, 1]: 1 where none of these (n, m) is, which are before a face; None: nothing is before it anywhere."""
+    return math.prod(1 - one for one in before if one is not None)
 
 
 def _deep(matte: np.ndarray, unit: float) -> np.ndarray:
