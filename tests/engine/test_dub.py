@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from zipfile import ZipFile
@@ -31,7 +32,7 @@ from lipsmith.engine.progress import silent
 from lipsmith.engine.quality import conformance
 from lipsmith.engine.rehearsal import DubOptions, VoiceFor, bounded
 from lipsmith.engine.render.performance import Performance
-from lipsmith.errors import BadRange, OutputNotWritable, RequestError, UnknownActor
+from lipsmith.errors import BadActorFile, BadRange, OutputNotWritable, RequestError, UnknownActor
 from lipsmith.weights import WeightStore
 
 CPU = torch.device("cpu")
@@ -117,12 +118,36 @@ def test_an_actor_of_an_older_version_can_still_be_read(actor_file: Path, tmp_pa
                 continue
             content = new.read(name)
             if name == "actor.json":
-                content = json.dumps(json.loads(content) | {"version": 2}).encode()
+                about = json.loads(content) | {"version": 2}
+                for name_of_new in ("primaries", "transfer", "digest"):
+                    del about["provenance"][name_of_new]
+                content = json.dumps(about).encode()
             old.writestr(f"mouths/{rows[name]:06d}.png" if name in rows else name, content)
     with model.load(actor_file) as now, model.load(older) as then:
         for row in (0, len(now.library.index) - 1):
             assert np.array_equal(now.library.entry(row).codes, then.library.entry(row).codes)
         assert now.library.index.detail.min() > 0 and not then.library.index.detail.any()
+        assert then.learnt_from(older) and not now.learnt_from(older)
+
+
+def test_hdr_and_sdr_are_kept_apart(actor_file: Path, seen: footage.Footage) -> None:
+    with model.load(actor_file) as actor:
+        actor.require_light_of(replace(seen.video, color=replace(seen.video.color, matrix=9, range="pc")))
+        with pytest.raises(BadActorFile, match=r"SDR footage .* HDR \(PQ\)"):
+            actor.require_light_of(replace(seen.video, color=replace(seen.video.color, transfer=16)))
+
+
+def test_where_his_mouth_lies_in_another_shot(actor_file: Path, seen: footage.Footage) -> None:
+    own = seen.main.measured
+    with model.load(actor_file) as actor:
+        still, moved = (
+            actor.elsewhere(own),
+            actor.elsewhere(replace(own, lower=own.lower + np.float32([0.01, 0.02, 0]))),
+        )
+        assert np.abs(still).max() < 0.005
+        assert np.allclose(moved - still, [0.01, 0.02, 0], atol=1e-4)
+        few = replace(own, bare=np.arange(len(own)) < 5)
+        assert not actor.elsewhere(few).any()
 
 
 ELSEWHERE = 75  # frames

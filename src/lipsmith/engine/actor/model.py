@@ -105,8 +105,8 @@ class ActorModel:
         return self.library.index.points - self.posture.at(self.library.index.rotation)
 
     def learnt_from(self, footage: Path) -> bool:
-        mine = self.provenance
-        return mine.digest == _digest(footage) if mine.digest else mine.footage == footage.name
+        """Of a file before version 4, which does not know, it is assumed."""
+        return self.provenance.digest in ("", _digest(footage))
 
     def elsewhere(self, measured: Measured) -> np.ndarray:
         """(51, 3) float32 how much elsewhere his shut mouth lies in this shot than in the footage he was learnt from.
