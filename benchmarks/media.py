@@ -210,7 +210,7 @@ def _raw(path: Path) -> Iterator[Frame]:
 def _outside(spec: MediaSpec, others: Iterable[Frame]) -> tuple[float, float]:
     """(PSNR of all luma outside the square, of the worst frame)."""
     errors, edited = [], matrix.SQUARE
-    full = (1 << require_video(spec).bit_depth) - 1
+    full = require_video(spec).coding.full
     for one, other in zip(decode.frames(spec), others, strict=False):
         x, y = (_luma(frame.picture) for frame in (one, other))
         apart = np.square(x.astype(np.float32) - y)

@@ -64,12 +64,15 @@ def cast_parts(
     seen: Footage, person: Person, actor: model.ActorModel, wanted: np.ndarray, spans: tuple[Span, ...] = ()
 ) -> tuple[Part, ...]:
     """All that one person will do in the shot. `wanted`: (F, 51, 3) mouths in his own frame, one per video frame."""
-    own = actor.learnt_from(seen.spec.path)
-    jaw = targets.learn_jaw(actor.library.index.lower)
-    painter = Painter(actor.library, actor.provenance.coding, seen.video, is_of_this_shot=own)
-    elsewhere = None if own else actor.elsewhere(person.measured)
+    jaw, elsewhere = targets.learn_jaw(actor.library.index.lower), _elsewhere(person, actor, seen)
+    painter = Painter(actor.library, actor.provenance.coding, seen.video, is_of_this_shot=elsewhere is None)
     schedule = runs(person.measured, seen.seconds, seen.cuts, spans)
     return tuple(_part(run, person, wanted, actor, jaw, painter, seen, elsewhere) for run in schedule)
+
+
+def _elsewhere(person: Person, actor: model.ActorModel, seen: Footage) -> np.ndarray | None:
+    """As `ActorModel.elsewhere`; None in the shot he was learnt from."""
+    return None if actor.learnt_from(seen.spec.path) else actor.elsewhere(person.measured)
 
 
 def _part(
@@ -82,7 +85,7 @@ def _part(
     seen: Footage,
     elsewhere: np.ndarray | None,
 ) -> Part:
-    """One unbroken run of frames. `elsewhere`: as `ActorModel.elsewhere`; None in the shot he was learnt from."""
+    """One unbroken run of frames. `elsewhere`: as `_elsewhere` gives."""
     measured, index = person.measured, actor.library.index
     goal = calibration.project(wanted[measured.indices[run.rows]], actor.upright, actor.calibration)
     place = measured.placement.rows(run.rows)
@@ -98,6 +101,6 @@ def expression_of(person: Person, actor: model.ActorModel, seen: Footage) -> np.
     """(N, 51, 3) what his mouth shows beside speech in the frames where he is seen."""
     measured = person.measured
     upright = measured.points - actor.posture.at(measured.placement.rotation)
-    if not actor.learnt_from(seen.spec.path):
-        upright = upright - actor.elsewhere(measured)
+    elsewhere = _elsewhere(person, actor, seen)
+    upright = upright if elsewhere is None else upright - elsewhere
     return expression(upright, measured.shot, actor.calibration, float(seen.video.frame_rate))

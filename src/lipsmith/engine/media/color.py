@@ -159,7 +159,7 @@ def codes_to_rgb(codes: np.ndarray, coding: Coding) -> np.ndarray:
     """Working RGB: (h, w, 3) uint8 from (h, w, 3) native codes. Raises UnsupportedVideo."""
     if _layout(coding.pix_fmt).is_rgb:
         return codes if coding.bit_depth == 8 else np.rint(codes * np.float32(255.0 / coding.full)).astype(np.uint8)
-    rgb = cv2.transform(codes, _yuv_to_rgb(coding.color.matrix, coding.color.range, coding.bit_depth))
+    rgb = cv2.transform(codes, _coding_to_rgb(coding))
     return rgb if coding.bit_depth == 8 else np.minimum(rgb, 255).astype(np.uint8)
 
 

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from lipsmith.engine.faces.detail import PIXELS, blurred, energies
-from lipsmith.engine.render.composite import smooth_step
+from lipsmith.engine.render.composite import rise
 
 _STEPS = np.array([0, 0.004, 0.007, 0.011, 0.016, 0.024, 0.036])  # of the face width: how much blur is tried
 _ROUNDS = 2  # a blur one way takes a little of the detail the other way, too
@@ -49,7 +49,7 @@ def lacking_blur(face: np.ndarray, plate: np.ndarray, same: np.ndarray, unit: fl
     unit = unit * scale
     have, left = (np.array(energies(layer, same, unit)) + 1e-9 for layer in (face, plate))
     sharper = float(np.sqrt(have.sum() / left.sum()))
-    share = _rise(min(sharper, most), *_SHARPER)
+    share = float(rise(min(sharper, most), *_SHARPER))
     if not share:
         return Blur()
     wanted = have * (left / have) ** min(1.0, np.log(most) / np.log(sharper))
@@ -59,9 +59,5 @@ def lacking_blur(face: np.ndarray, plate: np.ndarray, same: np.ndarray, unit: fl
         tried = [energies(blurred(other, step, axis), same, unit)[axis] for step in _STEPS * unit]
         fewer = np.maximum.accumulate(-np.array(tried))
         found[axis] = float(np.sqrt(np.interp(-wanted[axis], fewer, (_STEPS * unit) ** 2)))
-    share *= _rise(max(found) / scale, *_SEEN)
+    share *= float(rise(max(found) / scale, *_SEEN))
     return Blur(*(share * deviation / scale for deviation in found))
-
-
-def _rise(value: float, low: float, high: float) -> float:
-    return float(smooth_step((value - low) / (high - low)))

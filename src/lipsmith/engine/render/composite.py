@@ -51,9 +51,14 @@ class Mattes:
     edit: np.ndarray  # (h, w) where anything may change
 
     @property
+    def beside(self) -> np.ndarray:
+        """(n, m) bool: where the lips are not, nor what is next to them."""
+        return self.core < 0.05
+
+    @property
     def skin(self) -> np.ndarray:
         """(n, m) bool: of the shown lower face what is not lips."""
-        return (self.face > 0.5) & (self.core < 0.05)
+        return (self.face > 0.5) & self.beside
 
 
 def mattes(wanted: np.ndarray, height: int, width: int, unit: float, inner: tuple[bool, bool, bool, bool]) -> Mattes:
@@ -92,6 +97,11 @@ def smooth_step(x: np.ndarray | float) -> np.ndarray:
     return x * x * (3 - 2 * x)
 
 
+def rise(value: np.ndarray | float, low: float, high: float) -> np.ndarray:
+    """From 0 at `low` to 1 at `high`, as `smooth_step` does."""
+    return smooth_step((value - low) / (high - low))
+
+
 def relit(face: np.ndarray, plate: np.ndarray, shown: np.ndarray, unit: float) -> np.ndarray:
     """(h, w, 3) tones of a `face` of another shot in the light of `plate`, whose lips lie in the same place.
 
@@ -123,8 +133,8 @@ def matched(face: np.ndarray, plate: np.ndarray, matte: np.ndarray, cell: float,
     difference = _in_cells(plate, cell) - _in_cells(face, cell)
     small = _in_cells(matte, cell)
     near = cv2.dilate((small > 0.02).astype(np.uint8), np.ones((9, 9), np.uint8))
-    alike = np.exp(-np.square(difference / (full * _OUTLIER)).sum(-1))
-    ring = (1 - small) ** 2 * near * (small < 0.6) * alike
+    like = np.exp(-np.square(difference / (full * _OUTLIER)).sum(-1))
+    ring = (1 - small) ** 2 * near * (small < 0.6) * like
     total, weight = (_spread(values) for values in (difference * ring[..., None], ring))
     low = np.clip(total / (weight[..., None] + 1e-3), -full * _MOST, full * _MOST)
     return face + cv2.resize(low, matte.shape[::-1], interpolation=cv2.INTER_LINEAR)

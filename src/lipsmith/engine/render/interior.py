@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from lipsmith.engine import mouth
-from lipsmith.engine.render.composite import around, smooth_step
+from lipsmith.engine.render.composite import around, rise, smooth_step
 
 WEIGHTS = Path(__file__).with_name("interior.npz")
 ROWS, COLUMNS = 16, 32  # of what is known between upper and lower lip, and between the corners
@@ -138,7 +138,7 @@ def lacking(wanted: np.ndarray | float, own: np.ndarray | float) -> np.ndarray:
 
     Of the heights of both in the middle, face widths; float32.
     """
-    return (1 - _rise(own, *_SHUT)) * _rise(wanted, *_WANTED_OPEN)
+    return (1 - rise(own, *_SHUT)) * rise(wanted, *_WANTED_OPEN)
 
 
 def between_lips(opening: Opening, height: int, width: int) -> tuple[tuple[slice, slice], np.ndarray, np.ndarray]:
@@ -169,7 +169,3 @@ def drawn(tones: np.ndarray, places: np.ndarray) -> np.ndarray:
 
 def _height_at(at: np.ndarray, along: np.ndarray, down: np.ndarray) -> np.ndarray:
     return np.interp(at, np.maximum.accumulate(along), down)
-
-
-def _rise(value: np.ndarray | float, low: float, high: float) -> np.ndarray:
-    return smooth_step((value - low) / (high - low))

@@ -20,7 +20,7 @@ from lipsmith.engine.media import color
 from lipsmith.engine.media.frame import Box
 from lipsmith.engine.media.spec import Coding, VideoSpec
 from lipsmith.engine.render.blur import lacking_blur
-from lipsmith.engine.render.composite import Mattes, alike, crisped, joined, matched, mattes, relit, smooth_step
+from lipsmith.engine.render.composite import Mattes, alike, crisped, joined, matched, mattes, relit, rise
 from lipsmith.engine.render.interior import Interior, Opening, drawn, hollow, in_his_light, lacking
 from lipsmith.engine.render.teeth import Between, with_teeth
 from lipsmith.engine.render.warp import Warp, sample, sample_mask
@@ -30,7 +30,6 @@ from lipsmith.engine.render.warp import Warp, sample, sample_mask
 MOST_FOLDED = 0.002
 _WELL_INSIDE = 0.9  # of the matte between the lips: what is filmed there is not their edge
 _TURNING, _TURNED = 0.014, (0.35, 0.9)  # of the face width; of the matte, softened: from lip to inside
-_LIPS_BESIDE = 0.05  # of the core: less is skin
 _BESIDE = 0.05  # of the face width, around what is before the face: there the plate comes to rest
 
 
@@ -124,8 +123,7 @@ class Painter:
             face = self._relit(face, below, goal, plate.unit, bare)
         face = matched(face, below, shown.face, shown.cell, self._full)
         lack = self._open(face, below, shown, opening, own_opening, between)
-        his = alike(face, below, shown.core, shown.cell, self._full)
-        his = his * _bare(strange)
+        his = alike(face, below, shown.core, shown.cell, self._full) * _bare(strange)
         sharper = float(self._library.index.detail[library_row]) / plate.detail if plate.detail else 1.0
         blur = lacking_blur(face[..., 0], below[..., 0], his * _skin(goal, shown), plate.unit, sharper)
         return _Face(blur.of(face), shown.face * his, where.folded, lack)
@@ -192,7 +190,7 @@ def _lower_face(goal: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 def _skin(goal: np.ndarray, shown: Mattes) -> np.ndarray:
     """(n, m) float32: 1 in the lower face but on the lips, which are another mouth's."""
-    return _lower_face(goal, shown.core.shape) * (shown.core < _LIPS_BESIDE).astype(np.float32)
+    return _lower_face(goal, shown.core.shape) * shown.beside.astype(np.float32)
 
 
 def _bare(*before: np.ndarray | None) -> np.ndarray | float:
@@ -203,7 +201,7 @@ def _bare(*before: np.ndarray | None) -> np.ndarray | float:
 def _deep(matte: np.ndarray, unit: float) -> np.ndarray:
     """(h, w) of what lies between the lips, the deeper the more: lips turn inwards, and no edge is where they end."""
     soft = cv2.GaussianBlur(matte, (0, 0), _TURNING * unit)
-    return matte * smooth_step((soft - _TURNED[0]) / (_TURNED[1] - _TURNED[0]))
+    return matte * rise(soft, *_TURNED)
 
 
 def _whole(shown: Mattes, size: tuple[int, int]) -> np.ndarray:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from lipsmith.engine.render.composite import smooth_step
+from lipsmith.engine.render.composite import rise, smooth_step
 from lipsmith.engine.render.interior import COLUMNS, ROWS, Opening, along, between_lips
 from lipsmith.engine.render.warp import BackwardMap
 
@@ -48,7 +48,7 @@ def with_teeth(where: BackwardMap, wanted: Opening, own: Opening, codes: np.ndar
     depth, slope = _depth(down * ours, ours, theirs, _dark(codes, own))
     depth = depth / np.maximum(theirs, 1e-6)
     x, y = where.x.copy(), where.y.copy()
-    inner = smooth_step((np.minimum(across, 1 - across) - _CORNER[0]) / (_CORNER[1] - _CORNER[0]))
+    inner = rise(np.minimum(across, 1 - across), *_CORNER)
     for plane, axis in ((x, 0), (y, 1)):
         upper, lower = along(own.upper[:, axis], at), along(own.lower[:, axis], at)
         plane[part] += inner * matte * (upper + depth * (lower - upper) - plane[part])
