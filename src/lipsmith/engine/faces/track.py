@@ -3,16 +3,16 @@
 Takes pictures in order (with the cuts between them), gives tracks. Works a *chunk* at a time: the detector looks at a
 chunk's first and last picture, each face's region runs straight between the two, and the mesh is run twice (the second
 time on the region of its own first answer), so nothing depends on the direction of time and everything is batched.
-Smoothing is zero-phase and never crosses a cut. Knows no mouth and no sound.
+Who a face is is asked when it comes into view, and at the end who is whom. Smoothing is zero-phase and never crosses a
+cut. Knows no mouth and no sound.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -20,12 +20,14 @@ import torch
 from scipy.ndimage import correlate1d
 
 from lipsmith.engine import mouth
-from lipsmith.engine.faces.align import likeness, place, shape_signature
+from lipsmith.engine.faces.align import place
+from lipsmith.engine.faces.appearances import Appearance, Person, Seen, persons
 from lipsmith.engine.faces.detail import detail
 from lipsmith.engine.faces.detect import FaceDetector, Region
+from lipsmith.engine.faces.identity import FaceIdentity
 from lipsmith.engine.faces.mesh import FaceMesh, region_of
 from lipsmith.engine.faces.occluders import OccluderFinder, lower_faces, share_hidden
-from lipsmith.engine.faces.points import KEPT, LOWER_FACE, STABLE, at
+from lipsmith.engine.faces.points import LOWER_FACE, STABLE, at
 from lipsmith.engine.heap import giving_back
 from lipsmith.engine.media import decode, shots
 from lipsmith.engine.media.gops import Excerpt
@@ -40,17 +42,15 @@ _HIDDEN_EVERY = 4  # frames between looks at what hides a mouth: it does so for 
 _MIN_OVERLAP = 0.2  # of regions, to be the same face in neighbouring looks
 _MAX_FACES = 5  # per picture, largest first
 _LEAST_SIZE = 0.35  # of the largest face: smaller ones are passers-by
-_GAP_SECONDS = 2.0  # a face that returns within this time near its place is the same
-_LIKE = 0.5  # signature likeness above which a returning face is the same actor
+_GAP_SECONDS = 2.0  # a face that returns within this time near its place in the same shot is the same
 _PROGRESS_EVERY = 8  # frames
 _LONGEST_SIDE = 1920  # pixels; larger pictures are looked at scaled down: the nets see 192 of them anyway
-_BLOCK_ROWS = 512
 _SMOOTH_SECONDS = 0.2  # Savitzky-Golay window; order 2 keeps closures of two frames
 
 
 @dataclass(frozen=True)
 class FaceTrack:
-    """One actor's face. Arrays share their first axis: one row per frame where he was seen."""
+    """One actor's face. Arrays but the last share their first axis: one row per frame where he was seen."""
 
     actor: int  # from 1, by screen time
     indices: np.ndarray  # (N,) int64 frame indices in the stream, increasing
@@ -61,9 +61,10 @@ class FaceTrack:
     shot: np.ndarray  # (N,) int32: number of the shot, from 0
     raw: np.ndarray  # (N, P, 3) float32: LOWER_FACE as the net saw each picture by itself: pixels are taken from there
     detail: np.ndarray  # (N,) float32, as `detail.detail`: little where he is out of focus or turns fast
+    identity: np.ndarray  # (128,) float32: who he is, as `identity.FaceIdentity` sees him in the mean
 
     def __post_init__(self) -> None:
-        counts = {len(array) for name, array in vars(self).items() if name != "actor"}
+        counts = {len(array) for name, array in vars(self).items() if name not in ("actor", "identity")}
         if len(counts) != 1:
             raise ValueError(f"a track's arrays have one length: {counts = }")
 
@@ -90,38 +91,6 @@ class Look:
     cut: bool = False  # first picture of a new shot
 
 
-class _Seen(NamedTuple):
-    """A row of a track, without its landmarks."""
-
-    frame: int  # its index
-    presence: float
-    doubt: float
-    covered: float
-    shot: int
-    detail: float
-
-
-@dataclass
-class _Growing:
-    """A face while its track is being made."""
-
-    regions: Region
-    last_index: int
-    shot: int
-    signature: np.ndarray | None = None
-    rows: list[_Seen] = field(default_factory=list)
-    blocks: list[np.ndarray] = field(default_factory=list)  # (512, K, 3) each: KEPT of the rows
-
-    def add(self, seen: _Seen, points: np.ndarray) -> None:
-        """Copied into a block: thousands of small arrays between pictures would leave the heap full of holes."""
-        place = len(self.rows) % _BLOCK_ROWS
-        if place == 0:
-            self.blocks.append(np.empty((_BLOCK_ROWS, len(KEPT), 3), np.float32))
-        self.blocks[-1][place] = points[list(KEPT)]
-        self.rows.append(seen)
-        self.regions, self.last_index, self.shot = region_of(points), seen.frame, seen.shot
-
-
 class Tracker:
     """Push pictures in order, then `finish`. Memory: landmarks only (2.5 kB a face and frame), never pictures."""
 
@@ -129,7 +98,7 @@ class Tracker:
         self._nets = nets
         self._frame_rate, self._rotation = frame_rate, rotation_degrees
         self._waiting: list[Look] = []
-        self._faces: list[_Growing] = []
+        self._faces: list[Appearance] = []
         self._shot = 0
         self._frames = 0
 
@@ -143,6 +112,9 @@ class Tracker:
         if look.cut and self._waiting:
             self._process()
         if look.cut and self._frames > 1:
+            for face in self._faces:
+                if face.shot == self._shot:
+                    face.closed()
             self._shot += 1
         self._waiting.append(look)
         if len(self._waiting) == CHUNK:
@@ -152,8 +124,8 @@ class Tracker:
         """All tracks, most screen time first."""
         if self._waiting:
             self._process()
-        faces = sorted((f for f in self._faces if f.rows), key=_screen_time, reverse=True)
-        return tuple(self._track(number, face) for number, face in enumerate(faces, 1))
+        found = sorted(persons([face for face in self._faces if face.rows]), key=_screen_time, reverse=True)
+        return tuple(self._track(number, person) for number, person in enumerate(found, 1))
 
     def _process(self) -> None:
         looks, self._waiting = self._waiting, []
@@ -171,7 +143,10 @@ class Tracker:
         seen = [i for i in range(len(looks)) if presence[i] >= MIN_PRESENCE]
         if not seen:
             return
-        face = self._whose(looks[seen[0]].index, points[seen])
+        first = seen[0]
+        face = self._whose(looks[first].index, region_of(points[first]))
+        if face.wants_look():
+            face.recognise(self._nets.identity.look([pictures[first]], points[first : first + 1])[0])
         some = range(0, len(looks), _HIDDEN_EVERY)
         now_and_then = [pictures[i] for i in some], points[some]
         doubt, covered = (
@@ -180,7 +155,7 @@ class Tracker:
         )
         for i in seen:
             sure, sharp = float(presence[i]), detail(pictures[i], points[i])
-            face.add(_Seen(looks[i].index, sure, float(doubt[i]), float(covered[i]), self._shot, sharp), points[i])
+            face.add(Seen(looks[i].index, sure, float(doubt[i]), float(covered[i]), self._shot, sharp), points[i])
 
     def _doubt(self, pictures: Sequence[np.ndarray], points: np.ndarray) -> np.ndarray:
         """(n,) pixels by which the lips of (n, 468, 3) points lie elsewhere in the mirror."""
@@ -194,34 +169,27 @@ class Tracker:
         lips = points[:, mouth.LIPS_OUTER, :2]
         return np.array([share_hidden(*each) for each in zip(likely, lips, regions, strict=True)])
 
-    def _whose(self, index: int, points: np.ndarray) -> _Growing:
-        """The growing track that these (n, 468, 3) points continue, or a new one."""
-        region, signature = region_of(points[0]), shape_signature(points[:, STABLE])
-        free = [f for f in self._faces if f.last_index < index]
+    def _whose(self, index: int, region: Region) -> Appearance:
+        """The appearance that a face in this region continues, or a new one."""
         near = [
             f
-            for f in free
+            for f in self._faces
             if f.shot == self._shot
-            and index - f.last_index <= _GAP_SECONDS * self._frame_rate
-            and f.regions.overlap(region) > _MIN_OVERLAP
+            and 0 < index - f.last_index <= _GAP_SECONDS * self._frame_rate
+            and f.region.overlap(region) > _MIN_OVERLAP
         ]
         if near:
-            face = max(near, key=lambda f: f.regions.overlap(region))
-        else:
-            alike = [(likeness(f.signature, signature), f) for f in free if f.signature is not None]
-            best = max(alike, key=lambda pair: pair[0], default=None)
-            if best is not None and best[0] > _LIKE:
-                face = best[1]
-            else:
-                face = _Growing(region, index - 1, self._shot)
-                self._faces.append(face)
-        face.signature = signature if face.signature is None else 0.9 * face.signature + 0.1 * signature
-        return face
+            return max(near, key=lambda f: f.region.overlap(region))
+        self._faces.append(Appearance(region, index - 1, self._shot))
+        return self._faces[-1]
 
-    def _track(self, number: int, face: _Growing) -> FaceTrack:
-        landmarks = np.concatenate(face.blocks)[: len(face.rows)]
-        face.blocks.clear()
-        indices, presence, doubt, covered, shot, sharp = zip(*face.rows, strict=True)
+    def _track(self, number: int, person: Person) -> FaceTrack:
+        rows = [row for each in person.appearances for row in each.rows]
+        order = np.argsort([row.frame for row in rows])
+        landmarks = np.concatenate([block for each in person.appearances for block in each.closed()])[order]
+        for each in person.appearances:
+            each.blocks.clear()
+        indices, presence, doubt, covered, shot, sharp = zip(*(rows[i] for i in order), strict=True)
         track = FaceTrack(
             number,
             np.array(indices, np.int64),
@@ -232,6 +200,7 @@ class Tracker:
             np.array(shot, np.int32),
             landmarks[:, : len(LOWER_FACE)].copy(),
             np.array(sharp, np.float32),
+            person.identity,
         )
         smooth(track, self._frame_rate)
         return track
@@ -269,8 +238,8 @@ def _foremost(regions: Sequence[Region]) -> list[Region]:
     return [region for region in by_size if region.size >= _LEAST_SIZE * by_size[0].size]
 
 
-def _screen_time(face: _Growing) -> int:
-    return len(face.rows)
+def _screen_time(person: Person) -> int:
+    return sum(len(each.rows) for each in person.appearances)
 
 
 def _pair(first: Sequence[Region], last: Sequence[Region]) -> Iterator[tuple[Region, Region]]:
@@ -302,7 +271,13 @@ class Nets:
     def __init__(self, store: WeightStore, device: torch.device) -> None:
         self.detector = FaceDetector(store.path("face_detector"), device)
         self.mesh = FaceMesh(store.path("face_mesh"), device)
+        self._identity = store.path("face_identity")
         self._device = device
+
+    @cached_property
+    def identity(self) -> FaceIdentity:
+        """Read when first asked for: who renders does not ask. Raises WeightsCorrupt."""
+        return FaceIdentity(self._identity, self._device)
 
     @cached_property
     def occluders(self) -> OccluderFinder:
