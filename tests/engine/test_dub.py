@@ -21,7 +21,7 @@ from tests.engine.media.test_soundtrack import packets
 from lipsmith.engine import dub as story
 from lipsmith.engine import footage, mouth
 from lipsmith.engine.actor import calibration, model
-from lipsmith.engine.casting import cast_parts, learn
+from lipsmith.engine.casting import cast_parts, learn, whom
 from lipsmith.engine.faces.measure import measure
 from lipsmith.engine.faces.occluders import OccluderFinder
 from lipsmith.engine.faces.track import Nets, track_faces
@@ -114,12 +114,12 @@ def test_an_actor_of_an_older_version_can_still_be_read(actor_file: Path, tmp_pa
     with model.load(actor_file) as actor, ZipFile(actor_file) as new, ZipFile(older, "w") as old:
         rows = {f"mouths/{index:06d}.png": row for row, index in enumerate(actor.library.index.indices)}
         for name in new.namelist():
-            if name == "index/detail.npy":
+            if name in ("index/detail.npy", "index/shot.npy"):
                 continue
             content = new.read(name)
             if name == "actor.json":
                 about = json.loads(content) | {"version": 2}
-                for name_of_new in ("primaries", "transfer", "digest"):
+                for name_of_new in ("primaries", "transfer", "digest", "identity"):
                     del about["provenance"][name_of_new]
                 content = json.dumps(about).encode()
             old.writestr(f"mouths/{rows[name]:06d}.png" if name in rows else name, content)
@@ -128,6 +128,8 @@ def test_an_actor_of_an_older_version_can_still_be_read(actor_file: Path, tmp_pa
             assert np.array_equal(now.library.entry(row).codes, then.library.entry(row).codes)
         assert now.library.index.detail.min() > 0 and not then.library.index.detail.any()
         assert then.learnt_from(older) and not now.learnt_from(older)
+        identity = np.array(now.provenance.identity)
+        assert then.unlike(identity) is None and now.unlike(identity) == 0
 
 
 def test_hdr_and_sdr_are_kept_apart(actor_file: Path, seen: footage.Footage) -> None:
@@ -194,6 +196,69 @@ def test_an_actor_learnt_elsewhere_is_shown_in_the_light_of_the_shot(
     ]
     assert len(colours[0]) == ELSEWHERE
     assert np.abs((colours[0] - colours[1]).mean(0)).max() < 3  # of 255; left as they were filmed, 18
+
+
+FIRST, BETWEEN, LAST = 75, 40, 50  # frames of the woman, of a man, of the woman in other light
+
+
+@pytest.fixture(scope="module")
+def film(clips: Path, shot: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three shots cut together: two of the woman, one of a man of her size between them."""
+    out = tmp_path_factory.mktemp("film") / "film.mp4"
+    others = clips / "video/hdtf_man_60s_256.mp4"
+    with av.open(str(out), "w") as container:
+        stream = container.add_stream("libx264", 25, options={"crf": "12"})
+        stream.width, stream.height, stream.pix_fmt = 256, 256, "yuv420p"
+        shots = (shot, 0, FIRST, 1.0), (others, 0, BETWEEN, 1.0), (shot, 150, LAST, 0.6)
+        for path, start, count, light in shots:
+            for frame in islice(decode.frames(probe(path)), start, start + count):
+                rgb = np.rint(light * decode.rgb(frame).astype(np.float32)).astype(np.uint8)
+                picture = av.VideoFrame.from_ndarray(cv2.resize(rgb, (256, 256)), format="rgb24")
+                container.mux(stream.encode(picture.reformat(format="yuv420p")))
+        container.mux(stream.encode(None))
+    return out
+
+
+def test_who_comes_back_after_a_cut_is_one_actor_and_nobody_else_is(film: Path, store: WeightStore) -> None:
+    watched = seen_of(film, store)
+    assert watched.cuts == (FIRST, FIRST + BETWEEN)
+    woman, man = (person.measured for person in watched.people)
+    assert set(woman.shot.tolist()) == {0, 2} and len(woman) > 0.95 * (FIRST + LAST)
+    assert set(man.shot.tolist()) == {1}
+
+
+def test_a_mouth_of_another_shot_is_shown_in_this_ones_light(film: Path, store: WeightStore, tmp_path: Path) -> None:
+    """The last shot is darker: painted with mouths of the first alone, her lips are as dark as with its own."""
+    watched = seen_of(film, store)
+    person, start = watched.people[0], FIRST + BETWEEN
+    learn(watched, person, out := tmp_path / "woman.lipsmith", OccluderFinder(CPU), 2, silent)
+    lips = dict(zip(person.measured.indices.tolist(), person.measured.in_picture(*mouth.LIPS_OUTER), strict=True))
+    with model.load(out) as actor:
+        wide = np.repeat((actor.calibration.rest + 0.02 * actor.calibration.opening)[None], len(watched.pts), 0)
+        (part,) = (p for p in cast_parts(watched, person, actor, wide) if p.target.indices[0] >= start)
+        assert set(actor.library.index.shot.tolist()) == {0, 2} and part.shot == 2
+        colours = []
+        for shown in (0, 2):
+            rows = np.flatnonzero(actor.library.index.shot == shown)
+            choice = replace(part.choice, rows=rows[np.arange(len(part.choice.rows)) % len(rows)])
+            performance = Performance(watched.video, Nets(store, CPU), (replace(part, choice=choice),))
+            played = [frame for frame in performance.play(decode.frames(watched.spec)) if frame.index >= start]
+            colours.append(np.mean([_around(decode.rgb(frame), lips[frame.index]) for frame in played], 0))
+    assert np.abs(colours[0] - colours[1]).max() < 3  # of 255; left as they were filmed, 28
+
+
+def test_the_actor_file_tells_whom_of_several_it_is_of(
+    film: Path, actor_file: Path, voice: Path, store: WeightStore, tmp_path: Path
+) -> None:
+    watched = seen_of(film, store)
+    reversed_ = replace(watched, people=tuple(replace(p, prominence=-p.prominence) for p in watched.people))
+    assert reversed_.main.actor == 2
+    assert whom(reversed_, None, actor_file).actor == 1
+    assert whom(reversed_, None, None).actor == 2
+    assert whom(reversed_, 2, actor_file).actor == 2
+    options = DubOptions((VoiceFor(voice, actor=2),))
+    told = story.dub(film, tmp_path / "dub.mp4", options, store=store, model=actor_file, seen=watched).warnings
+    assert any(sentence.startswith("Actor 2 does not look like the one of hdtf_woman") for sentence in told)
 
 
 def _around(rgb: np.ndarray, points: np.ndarray) -> np.ndarray:

@@ -122,7 +122,14 @@ def test_a_covered_mouth_teaches_nothing(seen: footage.Footage, store: WeightSto
     (told,) = footage.notes(replace(seen.main, measured=measured))
     assert "before his lips" in told
     model.train(
-        measured, frames(seen, COVERED), seen.video, out, footage=seen.spec.path, actor=1, occluders=OccluderFinder(CPU)
+        measured,
+        frames(seen, COVERED),
+        seen.video,
+        out,
+        footage=seen.spec.path,
+        actor=1,
+        identity=seen.main.identity,
+        occluders=OccluderFinder(CPU),
     )
     with model.load(out) as actor:
         kept = set(actor.library.index.indices.tolist())
@@ -142,6 +149,7 @@ def test_a_thing_beside_a_kept_mouth_is_not_shown_with_it(
         out,
         footage=seen.spec.path,
         actor=1,
+        identity=seen.main.identity,
         occluders=OccluderFinder(CPU),
     )
     with model.load(out) as actor:

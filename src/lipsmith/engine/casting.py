@@ -13,6 +13,8 @@ import numpy as np
 
 from lipsmith.engine.actor import calibration, model
 from lipsmith.engine.actor.expression import expression
+from lipsmith.engine.actor.library import ELSEWHERE
+from lipsmith.engine.faces.appearances import SAME
 from lipsmith.engine.faces.occluders import OccluderFinder
 from lipsmith.engine.footage import Footage, Person
 from lipsmith.engine.media import decode
@@ -23,6 +25,19 @@ from lipsmith.engine.render.painter import Painter
 from lipsmith.engine.render.performance import Part
 from lipsmith.engine.render.retrieval import Wanted, retrieve
 from lipsmith.engine.render.schedule import Run, runs
+
+
+def whom(seen: Footage, actor: int | None, given: Path | None) -> Person:
+    """Who speaks: the actor with this number; else whom the given file is of, where he is seen; else the main speaker.
+
+    Raises NoFace, UnknownActor, BadActorFile, FileMissing.
+    """
+    if actor is not None or given is None or len(seen.people) < 2:
+        return seen.person(actor)
+    with model.load(given) as loaded:
+        known = {person.actor: loaded.unlike(person.identity) for person in seen.people}
+    alike = [person for person in seen.people if (apart := known[person.actor]) is not None and apart < SAME]
+    return min(alike, key=lambda person: known[person.actor] or 0.0) if alike else seen.main
 
 
 @contextmanager
@@ -54,6 +69,7 @@ def learn(seen: Footage, person: Person, out: Path, occluders: OccluderFinder, t
         footage=seen.spec.path,
         actor=person.actor,
         occluders=occluders,
+        identity=person.identity,
         heard=person.heard,
         progress=progress,
         threads=threads,
@@ -65,7 +81,7 @@ def cast_parts(
 ) -> tuple[Part, ...]:
     """All that one person will do in the shot. `wanted`: (F, 51, 3) mouths in his own frame, one per video frame."""
     jaw, elsewhere = targets.learn_jaw(actor.library.index.lower), _elsewhere(person, actor, seen)
-    painter = Painter(actor.library, actor.provenance.coding, seen.video, is_of_this_shot=elsewhere is None)
+    painter = Painter(actor.library, actor.provenance.coding, seen.video)
     schedule = runs(person.measured, seen.seconds, seen.cuts, spans)
     return tuple(_part(run, person, wanted, actor, jaw, painter, seen, elsewhere) for run in schedule)
 
@@ -92,9 +108,12 @@ def _part(
     moved = np.float32(0) if elsewhere is None else elsewhere
     goal = targets.settled(goal + actor.posture.at(place.rotation) + moved, float(seen.video.frame_rate))
     aimed = targets.aim(measured, run.rows, goal, run.weight, jaw)
-    tone = index.tone_at(aimed.indices % (seen.period or len(seen.pts))) if elsewhere is None else None
-    choice = retrieve(Wanted(aimed.mouths - moved, place.rotation, place.scale, tone), index)
-    return Part(aimed, choice, painter, index.points + moved)
+    period = seen.period or len(seen.pts)
+    in_shot = measured.indices[measured.shot == measured.shot[run.rows][0]] % period
+    shot = ELSEWHERE if elsewhere is not None else index.shot_of(in_shot)
+    tone = index.tone_at(aimed.indices % period, shot)
+    choice = retrieve(Wanted(aimed.mouths - moved, place.rotation, place.scale, shot, tone), index)
+    return Part(aimed, choice, painter, index.points + moved, shot)
 
 
 def expression_of(person: Person, actor: model.ActorModel, seen: Footage) -> np.ndarray:

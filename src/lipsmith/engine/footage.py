@@ -44,6 +44,7 @@ class Person:
     offset: sync.Offset  # of the source's own sound against his lips
     heard: MouthPath | None  # what his own voice asked of a mouth, a row per row of `measured`; None: not in sync
     prominence: float  # what the main speaker is chosen by
+    identity: np.ndarray  # (128,) float32, as `FaceTrack.identity`
 
 
 @dataclass(frozen=True)
@@ -212,7 +213,8 @@ def _person(track: FaceTrack, pts: np.ndarray, video: VideoSpec, heard: _Heard |
     said = None
     if heard is not None and offset.sure:
         said = heard.path(seconds + offset.offset_seconds)
-    return Person(track.actor, measured, offset, said, share * size * (0.4 + 0.6 * central) * (0.5 + 2 * speaks))
+    prominence = share * size * (0.4 + 0.6 * central) * (0.5 + 2 * speaks)
+    return Person(track.actor, measured, offset, said, prominence, track.identity)
 
 
 # What a kept file begins with: the version alone does not tell between two releases.

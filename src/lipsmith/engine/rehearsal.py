@@ -27,7 +27,8 @@ from threadpoolctl import threadpool_limits
 from lipsmith.engine import footage as footages
 from lipsmith.engine import heap
 from lipsmith.engine.actor import calibration
-from lipsmith.engine.casting import at_hand, cast_parts, expression_of
+from lipsmith.engine.casting import at_hand, cast_parts, expression_of, whom
+from lipsmith.engine.faces.appearances import SAME_IN_SHOT
 from lipsmith.engine.faces.track import Nets, torch_device
 from lipsmith.engine.footage import Footage, Person
 from lipsmith.engine.media import clock, decode, loop, mux
@@ -140,7 +141,8 @@ def rehearsed(
         start = _start_seconds(options, seen)
         shown = _shown(seen, options, start, max(waveform.seconds for _, waveform in voices))
         everywhere = clock.parse_ranges(options.ranges, shown.video) or _from(start, shown)
-        roles = [(shown.person(voice.actor), voice, waveform) for voice, waveform in voices]
+        file = model if isinstance(model, Path) else None
+        roles = [(whom(shown, voice.actor, file), voice, waveform) for voice, waveform in voices]
         if len({person.actor for person, *_ in roles}) < len(roles):
             raise RequestError("Two voices were given for the same actor; name each actor once.")
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lipsmith-")))
@@ -162,7 +164,8 @@ def rehearsed(
                 parts += cast_parts(shown, person, actor_model, wanted, spans)
                 speaks = bool(np.abs(path.coefficients).max(initial=0.0) > 0)
                 elsewhere = None if actor_model.learnt_from(shot) else actor_model.provenance.footage
-                cast.append(Role(person, voice, waveform.seconds, speaks, actor_model.calibration, elsewhere))
+                strange = (actor_model.unlike(person.identity) or 0.0) > SAME_IN_SHOT
+                cast.append(Role(person, voice, waveform.seconds, speaks, actor_model.calibration, elsewhere, strange))
         del voices, roles, waveform, path, wanted  # of an hour they are 400 MB
         performance = Performance(shown.video, nets, tuple(parts), options.threads)
         splice: SplicePlan | Whole = Whole("the video is looped")
@@ -182,6 +185,7 @@ class Role:
     speaks: bool
     calibration: calibration.Calibration
     learnt_elsewhere: str | None  # the footage's name, where it is not this shot
+    looks_strange: bool  # the one it was learnt from is not like him
 
 
 @dataclass(frozen=True)
@@ -374,6 +378,11 @@ def _warnings(
             told.append(
                 f"The actor was learnt from other footage ({role.learnt_elsewhere}); his mouths are shown in this "
                 "shot's light. Where that is another altogether, train him on this shot."
+            )
+        if role.looks_strange:
+            told.append(
+                f"Actor {role.person.actor} does not look like the one of {role.learnt_elsewhere or 'the actor file'}: "
+                "is it the right actor? --actor chooses another."
             )
         if not role.speaks:
             told.append(f"{voice.path.name} holds no speech: the mouth rests.")

@@ -239,10 +239,11 @@ def _voice(voice: dict[str, Any], shot: Path, folder: Path) -> Path:
 
 def _figures(verdict: Verdict) -> dict[str, Any]:
     sync = verdict.sync_dub
+    alike = [actor.identity_similarity for actor in verdict.fidelity.edited]
     return {
         "sync_offset_ms": None if sync is None else round(1000 * sync.offset_seconds, 1),
         "sync_confidence": None if sync is None else round(sync.confidence, 3),
-        "identity_similarity": None,  # no net that tells persons apart comes with Lipsmith
+        "identity_similarity": round(min(alike), 3) if alike else None,
         "untouched_max_diff": verdict.fidelity.outside_max_difference,
         "same_file": verdict.passed,
         "differences": list(verdict.unexplained),

@@ -47,12 +47,3 @@ def test_yaw_is_read_in_degrees() -> None:
     yaw = np.abs(align.place(landmarks[:, STABLE]).yaw_degrees())
     assert yaw[0] < 1
     assert abs(yaw[1] - 30) < 1
-
-
-def test_likeness_tells_a_face_from_another() -> None:
-    one = np.stack([face()])
-    other = one.copy()
-    other[:, STABLE] += np.random.default_rng(3).normal(0, 12, (30, 3)).astype(np.float32)
-    mine, theirs = align.shape_signature(one[:, STABLE] + 1e-3), align.shape_signature(other[:, STABLE])
-    assert align.likeness(theirs, theirs) > 0.99
-    assert align.likeness(mine, theirs) < 0.9

@@ -14,6 +14,7 @@ from tests.engine.faces.test_align import face
 
 from lipsmith.engine import footage
 from lipsmith.engine.faces.align import place
+from lipsmith.engine.faces.identity import LENGTH
 from lipsmith.engine.faces.measure import measure
 from lipsmith.engine.faces.points import KEPT, LOWER_FACE, STABLE
 from lipsmith.engine.faces.track import FaceTrack, Look, Nets, Tracker
@@ -36,6 +37,7 @@ def a_track(doubt: np.ndarray, shot: np.ndarray | None = None, covered: np.ndarr
         np.zeros(count, np.int32) if shot is None else shot,
         landmarks[:, : len(LOWER_FACE)].copy(),
         np.ones(count, np.float32),
+        np.zeros(LENGTH, np.float32),
     )
 
 

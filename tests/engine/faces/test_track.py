@@ -8,6 +8,7 @@ from scipy.signal import savgol_filter
 
 from lipsmith.engine.faces import track
 from lipsmith.engine.faces.detect import Region, _Letterbox
+from lipsmith.engine.faces.identity import LENGTH
 from lipsmith.engine.faces.points import KEPT, LOWER_FACE
 from lipsmith.engine.faces.track import FaceTrack
 
@@ -25,6 +26,7 @@ def a_track(values: np.ndarray, indices: np.ndarray | None = None, shot: np.ndar
         np.zeros(count, np.int32) if shot is None else shot,
         landmarks[:, : len(LOWER_FACE)].copy(),
         np.ones(count, np.float32),
+        np.zeros(LENGTH, np.float32),
     )
 
 
@@ -74,6 +76,7 @@ def test_rows_of_a_track_belong_together() -> None:
             np.zeros(3),
             np.zeros((3, len(LOWER_FACE), 3), np.float32),
             np.ones(3),
+            np.zeros(LENGTH, np.float32),
         )
 
 

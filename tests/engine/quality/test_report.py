@@ -29,6 +29,7 @@ def verdict(talking_shot: Path) -> Verdict:
         mouth_psnr_db=24.0,
         sharpness_ratio=0.95,
         jerk_ratio=1.6,
+        identity_similarity=0.93,
         closed_share_source=0.2,
         closed_share_dub=0.3,
         seam=0.8,

@@ -8,7 +8,7 @@ from itertools import product
 import numpy as np
 
 from lipsmith.engine import mouth
-from lipsmith.engine.actor.library import Index
+from lipsmith.engine.actor.library import ELSEWHERE, Index
 from lipsmith.engine.render import retrieval
 from lipsmith.engine.render.retrieval import Wanted, retrieve
 
@@ -25,12 +25,13 @@ def an_index(count: int, seed: int = 0) -> Index:
         np.ones(count, np.float32),
         np.zeros((count, 3), np.float32),
         np.ones(count, np.float32),
+        np.zeros(count, np.int32),
     )
 
 
 def wanting(mouths: np.ndarray) -> Wanted:
     count = len(mouths)
-    return Wanted(mouths, np.repeat(np.eye(3)[None], count, 0), np.full(count, 200.0))
+    return Wanted(mouths, np.repeat(np.eye(3)[None], count, 0), np.full(count, 200.0), shot=0)
 
 
 def test_the_path_is_the_cheapest_of_all() -> None:
@@ -115,8 +116,30 @@ def test_what_a_turned_head_hides_is_not_shown() -> None:
 
     def chosen(head: float, likeness: float, other: float) -> int:
         index.rotation[:] = turned(likeness), turned(other)
-        return int(retrieve(Wanted(wide[None], turned(head)[None], np.array([200.0])), index).rows[0])
+        return int(retrieve(Wanted(wide[None], turned(head)[None], np.array([200.0]), shot=0), index).rows[0])
 
     assert chosen(2, 15, 0) == 0  # thirteen degrees are little before the camera
     for side in (1, -1):
         assert chosen(27 * side, 40 * side, 29 * side) == 1  # and hide the far corner of a mouth near its rim
+
+
+def test_a_mouth_of_the_same_shot_is_preferred_but_not_at_any_price() -> None:
+    index = an_index(2)
+    index.points[:] = index.points[0]
+    index.shot[:] = 0, 1
+    for shot in (0, 1):
+        assert int(retrieve(replace(wanting(index.points[:1]), shot=shot), index).rows[0]) == shot
+    other = index.points[:1].copy()
+    index.points[0, :, 1] += np.linspace(-0.1, 0.1, 51)
+    assert int(retrieve(replace(wanting(other), shot=0), index).rows[0]) == 1
+
+
+def test_the_tone_of_a_shot_is_of_its_own_frames() -> None:
+    index = an_index(6)
+    index.shot[:] = 0, 0, 0, 2, 2, 2
+    index.tone[:] = np.arange(6)[:, None]
+    assert index.shot_of(np.arange(0, 3)) == 0 and index.shot_of(np.arange(3, 40)) == 2
+    assert index.shot_of(np.arange(60, 80)) == ELSEWHERE
+    tone = index.tone_at(np.array([1, 2, 9]), 0)
+    assert tone is not None and tone[:, 0].tolist() == [1, 2, 2]
+    assert index.tone_at(np.array([1]), ELSEWHERE) is None

@@ -31,6 +31,7 @@ _RUN = 25  # frames kept together, so that retrieval can follow real movement
 _MARGIN = 0.14  # of the face width, around the lower face
 _RIM = 0.03  # of the face width: as far around a hand a mouth is not shown either; its edge and shadow are not his
 _CACHE = 48  # crops held in memory
+ELSEWHERE = -1  # the number of a shot that gave this library nothing
 _ASKED = 24  # open mouths, of which the darker ones tell how dark it is in them
 
 
@@ -56,13 +57,28 @@ class Index:
     sharpness: np.ndarray  # (S,) float32 Laplacian energy of the mouth
     tone: np.ndarray  # (S, 3) float32 mean code of the crop, in [0, 1]
     detail: np.ndarray  # (S,) float32 of the whole face, as `faces.detail.detail`; 0 where it is not known
+    shot: np.ndarray  # (S,) int32 shot of the footage; all 0 where it is not known
 
     def __len__(self) -> int:
         return len(self.indices)
 
-    def tone_at(self, frame_indices: np.ndarray) -> np.ndarray:
-        """(T, 3) mean code around the mouth at frames of the same footage, between its library frames."""
-        return np.stack([np.interp(frame_indices, self.indices, part) for part in self.tone.T], 1)
+    def shot_of(self, frame_indices: np.ndarray) -> int:
+        """The number of the shot that these frames of the footage are of; ELSEWHERE where it gave no mouth.
+
+        Told by frames: of an excerpt shots are numbered otherwise.
+        """
+        inside = (self.indices >= frame_indices.min()) & (self.indices <= frame_indices.max())
+        return int(self.shot[inside][0]) if inside.any() else ELSEWHERE
+
+    def tone_at(self, frame_indices: np.ndarray, shot: int) -> np.ndarray | None:
+        """(T, 3) mean code around the mouth at frames of a shot of the footage, between its library frames.
+
+        None where it has none.
+        """
+        rows = self.shot == shot
+        if not rows.any():
+            return None
+        return np.stack([np.interp(frame_indices, self.indices[rows], part) for part in self.tone[rows].T], 1)
 
     def follows(self) -> np.ndarray:
         """(S - 1,) True where row i + 1 is the very next frame after row i."""
@@ -182,6 +198,7 @@ class LibraryWriter:
             np.array([frame.sharpness for frame in kept], np.float32),
             np.stack([frame.tone for frame in kept]).astype(np.float32),
             m.detail[rows],
+            m.shot[rows],
         )
 
     def _in_picture(self, row: int) -> np.ndarray:

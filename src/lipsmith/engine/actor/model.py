@@ -24,6 +24,7 @@ from lipsmith import __version__
 from lipsmith.engine.actor.calibration import Calibration, calibrate, with_manner
 from lipsmith.engine.actor.library import Index, Library, LibraryWriter, choose, new_archive
 from lipsmith.engine.actor.posture import Posture
+from lipsmith.engine.faces.identity import apart
 from lipsmith.engine.faces.measure import MIN_FACE_WIDTH_PIXELS, Measured, closed_mouth
 from lipsmith.engine.faces.occluders import OccluderFinder
 from lipsmith.engine.faces.shield import shields
@@ -33,8 +34,14 @@ from lipsmith.engine.mouth import MouthBasis, MouthPath
 from lipsmith.engine.progress import Progress, silent
 from lipsmith.errors import BadActorFile, FileMissing, NoFace
 
-FORMAT, VERSION = "lipsmith-actor", 4
-_WITHOUT_DETAIL = (2, 3)  # versions whose index does not hold how sharp a face was
+FORMAT, VERSION = "lipsmith-actor", 5
+# What the index of earlier versions does not hold, and what stands for it; all rows of the zeros are one shot.
+_LACKING: dict[int, dict[str, type[np.generic]]] = {
+    2: {"detail": np.float32, "shot": np.int32},
+    3: {"detail": np.float32, "shot": np.int32},
+    4: {"shot": np.int32},
+    VERSION: {},
+}
 _BY_ROW = 2  # the version whose pictures are named by the row of the index, later ones by the frame of the footage
 _CURVES = {16: "HDR (PQ)", 18: "HDR (HLG)"}  # by H.273 transfer number; all others are alike enough
 _DIGESTED = 1 << 20  # octets
@@ -56,9 +63,10 @@ class Provenance:
     primaries: int = UNSPECIFIED  # this and the next two: since version 4
     transfer: int = UNSPECIFIED
     digest: str = ""  # of the footage: files are renamed, and names come twice
+    identity: tuple[float, ...] = ()  # as `FaceTrack.identity`; since version 5
 
     @classmethod
-    def of(cls, footage: Path, coding: Coding, actor: int, frames: int) -> Provenance:
+    def of(cls, footage: Path, coding: Coding, actor: int, frames: int, identity: np.ndarray) -> Provenance:
         color = coding.color
         return cls(
             footage.name,
@@ -71,6 +79,7 @@ class Provenance:
             color.primaries,
             color.transfer,
             _digest(footage),
+            tuple(np.round(identity, 5).tolist()),
         )
 
     @property
@@ -108,6 +117,11 @@ class ActorModel:
         """Of a file before version 4, which does not know, it is assumed."""
         return self.provenance.digest in ("", _digest(footage))
 
+    def unlike(self, identity: np.ndarray) -> float | None:
+        """How far he is from somebody with this `FaceTrack.identity`, as `identity.apart`; None: it was not kept."""
+        mine = np.array(self.provenance.identity, np.float32)
+        return apart(mine, identity) if len(mine) else None
+
     def elsewhere(self, measured: Measured) -> np.ndarray:
         """(51, 3) float32 how much elsewhere his shut mouth lies in this shot than in the footage he was learnt from.
 
@@ -117,8 +131,8 @@ class ActorModel:
         seen = measured.points[measured.bare]
         if len(seen) < MIN_FRAMES:
             return np.zeros_like(self.calibration.rest)
-        apart = closed_mouth(seen) - closed_mouth(self.library.index.points)
-        return self.calibration.with_gap(apart[None], 0.0)[0].astype(np.float32)
+        moved = closed_mouth(seen) - closed_mouth(self.library.index.points)
+        return self.calibration.with_gap(moved[None], 0.0)[0].astype(np.float32)
 
     def require_light_of(self, video: VideoSpec) -> None:
         """Raises BadActorFile where the stored codes mean light by another curve than the shot's.
@@ -142,14 +156,16 @@ def train(
     footage: Path,
     actor: int,
     occluders: OccluderFinder,
+    identity: np.ndarray,
     heard: MouthPath | None = None,
     progress: Progress = silent,
     threads: int = 1,
 ) -> int:
     """Write the actor of `measured` to `out`, under a temporary name first; gives the number of library frames.
 
-    `frames`: all frames of the footage, in order; `heard`: what his own voice asked of his mouth, a row per row of
-    `measured`, where the footage holds it in sync. Raises NoFace where hardly any frame shows him well.
+    `frames`: all frames of the footage, in order; `identity`: of his face; `heard`: what his own voice asked of his
+    mouth, a row per row of `measured`, where the footage holds it in sync. Raises NoFace where hardly any frame shows
+    him well.
     """
     rows = choose(measured)
     if len(rows) < MIN_FRAMES:
@@ -177,7 +193,7 @@ def train(
             if heard is not None:
                 said = MouthPath(heard.coefficients[measured.bare])
                 calibration = with_manner(calibration, said, measured.points[measured.bare], MouthBasis.load())
-            provenance = Provenance.of(footage, video.coding, actor, len(kept))
+            provenance = Provenance.of(footage, video.coding, actor, len(kept), identity)
             _store(archive, provenance, calibration, kept)
         part.replace(out)
     finally:
@@ -192,13 +208,13 @@ def load(path: Path) -> ActorModel:
     try:
         with ZipFile(path) as archive:
             about = json.loads(archive.read("actor.json"))
-            if about.get("format") != FORMAT or about.get("version") not in (*_WITHOUT_DETAIL, VERSION):
+            if about.get("format") != FORMAT or about.get("version") not in _LACKING:
                 raise BadActorFile(
                     f"{path} is an actor of format {about.get('format')} {about.get('version')}; this Lipsmith reads "
                     f"{FORMAT} {VERSION}. Train it again."
                 )
             calibration = _calibration(archive)
-            index = _index(archive, has_detail=about["version"] not in _WITHOUT_DETAIL)
+            index = _index(archive, _LACKING[about["version"]])
     except (BadZipFile, KeyError, ValueError, OSError) as error:
         raise BadActorFile(f"{path} is not a whole actor file ({error}); train it again.") from error
     numbers = np.arange(len(index)) if about["version"] == _BY_ROW else index.indices
@@ -214,9 +230,9 @@ def _store(archive: ZipFile, provenance: Provenance, calibration: Calibration, i
     archive.writestr("actor.json", json.dumps(about, indent=1))
 
 
-def _index(archive: ZipFile, *, has_detail: bool) -> Index:
-    stored = {f.name: _array(archive, f"index/{f.name}") for f in fields(Index) if has_detail or f.name != "detail"}
-    return Index(**{"detail": np.zeros(len(stored["indices"]), np.float32), **stored})
+def _index(archive: ZipFile, lacking: dict[str, type[np.generic]]) -> Index:
+    stored = {f.name: _array(archive, f"index/{f.name}") for f in fields(Index) if f.name not in lacking}
+    return Index(**stored, **{name: np.zeros(len(stored["indices"]), kind) for name, kind in lacking.items()})
 
 
 def _calibration(archive: ZipFile) -> Calibration:

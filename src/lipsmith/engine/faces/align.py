@@ -89,13 +89,3 @@ def _similarity(source: np.ndarray, goal: np.ndarray) -> tuple[np.ndarray, np.nd
     scale = s.sum(1) / (from_mean**2).sum((1, 2))
     shift = mean_g - scale[:, None] * (mean_s[:, None] @ rotation)[:, 0]
     return scale, rotation, shift
-
-
-def shape_signature(stable: np.ndarray) -> np.ndarray:
-    """(90,) proportions that tell people apart a little: (N, 30, 3) stable points, upright, mean of the rows."""
-    return (_mean_face(stable.astype(np.float64)) - np.load(_TEMPLATE)).reshape(-1)
-
-
-def likeness(one: np.ndarray, other: np.ndarray) -> float:
-    """Cosine of two signatures, in [-1, 1]."""
-    return float(one @ other / (np.linalg.norm(one) * np.linalg.norm(other) + 1e-9))

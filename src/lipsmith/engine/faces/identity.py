@@ -38,13 +38,8 @@ _MARGIN = 0.25
 
 
 def apart(one: np.ndarray, other: np.ndarray) -> float:
-    """Distance of two vectors; means of several looks are surer than one."""
+    """Distance of two vectors: 0 for the same picture, about 0.8 for strangers; means of several looks are surer."""
     return float(np.linalg.norm(one - other))
-
-
-def similarity(one: np.ndarray, other: np.ndarray) -> float:
-    """Cosine of two vectors, at most 1."""
-    return float(one @ other / (np.linalg.norm(one) * np.linalg.norm(other) + 1e-9))
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from lipsmith.engine import mouth
+from lipsmith.engine.faces import identity
 from lipsmith.engine.faces.measure import Measured, measure
 from lipsmith.engine.faces.track import FaceTrack, Nets, torch_device, watch
 from lipsmith.engine.media import decode
@@ -68,6 +69,7 @@ class ActorFidelity:
     jerk_ratio: float  # third difference of the lip points, dub / source
     closed_share_source: float  # of frames with an inner gap below CLOSED_GAP
     closed_share_dub: float
+    identity_similarity: float  # 1 less the distance of dub and source as `FaceIdentity` sees them; strangers: 0.2
     seam: float  # mean colour difference on the ring around the lower face, levels of 255
     opening_source: np.ndarray  # (T,) float32 inner lip gap in face widths, NaN where the face is not seen
     opening_dub: np.ndarray  # (T,) float32
@@ -118,6 +120,7 @@ class Seen:
     mouth: np.ndarray  # (N, 4) float32: the mouth's box
     outline: np.ndarray  # (N, P, 2) float32: of the lower face
     segments: tuple[slice, ...]
+    identity: np.ndarray  # (128,) float32
 
     @classmethod
     def of(cls, track: FaceTrack, frame_seconds: np.ndarray) -> Seen:
@@ -132,6 +135,7 @@ class Seen:
             mouth=_mouth_box(track.at(*mouth.LIPS_OUTER)[..., :2], width),
             outline=track.at(*_LOWER_FACE)[..., :2].copy(),
             segments=tuple(track.segments()),
+            identity=track.identity,
         )
 
     @property
@@ -277,6 +281,7 @@ class _Changes:
             mouth_psnr_db=change_db,
             sharpness_ratio=_ratio(self._energies[1], self._energies[0]),
             jerk_ratio=_ratio(_jerk(self.dub), _jerk(self.source)),
+            identity_similarity=1 - identity.apart(self.source.identity, self.dub.identity),
             closed_share_source=float(closed[0].mean()),
             closed_share_dub=float(closed[1].mean()),
             seam=float(np.mean(self._seams)) if self._seams else 0.0,

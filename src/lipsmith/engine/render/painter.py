@@ -42,6 +42,7 @@ class Plate:
     points: np.ndarray  # (P, 2) float32 LOWER_FACE, pixels of the picture
     unit: float  # pixels per face width
     detail: float  # of the whole face, as `faces.detail.detail`
+    shot: int  # as `Index.shot_of` tells
     still: np.ndarray | None = None  # (h, w) in [0, 1], what is before the face: it stays as it was filmed
 
 
@@ -73,12 +74,8 @@ def paint_box(plate: np.ndarray, lower: np.ndarray, unit: float, width: int, hei
 class Painter:
     """Paints frames of one shot with one actor's library."""
 
-    def __init__(self, library: Library, coding: Coding, video: VideoSpec, *, is_of_this_shot: bool) -> None:
-        """`coding`: of the library's codes; `video`: of the plates. Raises UnsupportedVideo.
-
-        `is_of_this_shot`: the library was filmed by the same camera in the same light.
-        """
-        self._is_of_this_shot = is_of_this_shot
+    def __init__(self, library: Library, coding: Coding, video: VideoSpec) -> None:
+        """`coding`: of the library's codes; `video`: of the plates. Raises UnsupportedVideo."""
         self._library, self._recoding = library, color.between(coding, video.coding)
         self._full, self._codec = video.coding.full, video.codec
         self._size = video.width, video.height
@@ -116,9 +113,11 @@ class Painter:
         opening, own_opening = Opening.of(goal, plate.unit), self._own_opening(entry, library_row)
         where, between = with_teeth(where, opening, own_opening, entry.codes)
         face = sample(entry.codes, where, quarter_chroma=self._quarter_chroma).astype(np.float32)
-        face = crisped(face, self._energy(library_row, plate.unit), goal[mouth.OUTER], self._full, self._codec)
+        is_of_this_shot = plate.shot == self._library.index.shot[library_row]  # by the same camera in the same light
+        energy = self._energy(library_row, plate.unit, is_of_this_shot=is_of_this_shot)
+        face = crisped(face, energy, goal[mouth.OUTER], self._full, self._codec)
         strange = None if entry.strange is None else sample_mask(entry.strange, where)
-        if not self._is_of_this_shot:
+        if not is_of_this_shot:
             bare = _bare(None if plate.still is None else plate.still[shown.near], strange)
             face = self._relit(face, below, goal, plate.unit, bare)
         face = matched(face, below, shown.face, shown.cell, self._full)
@@ -151,14 +150,14 @@ class Painter:
             return entry
         return replace(entry, codes=cv2.transform(entry.codes.astype(np.float32), self._recoding))
 
-    def _energy(self, library_row: int, unit: float) -> float:
+    def _energy(self, library_row: int, unit: float, *, is_of_this_shot: bool) -> float:
         """Of a mouth's detail, as `Index.sharpness`, in codes of the plate.
 
         Drawn larger in another shot it is spread over more pixels: second derivatives fall with the square of that.
         """
         index = self._library.index
         energy = self._louder * float(index.sharpness[library_row])
-        return energy if self._is_of_this_shot else energy * min(1.0, float(index.scale[library_row]) / unit) ** 4
+        return energy if is_of_this_shot else energy * min(1.0, float(index.scale[library_row]) / unit) ** 4
 
     def _own_opening(self, entry: Entry, library_row: int) -> Opening:
         return Opening.of(entry.lower, float(self._library.index.scale[library_row]))

@@ -52,6 +52,7 @@ class Part:
     choice: Choice
     painter: Painter
     own_mouths: np.ndarray  # (S, 51, 3) of his library
+    shot: int  # as in `Plate`
 
 
 @dataclass
@@ -171,7 +172,7 @@ class Performance:
         box = paint_box(aim.plate, aim.lower, aim.unit, self._video.width, self._video.height)
         (lower_face,) = lower_faces(aim.placement)
         detail = float(target.measured.detail[target.rows[row]])
-        plate = Plate(color.read_codes(frame, box), box, aim.plate, aim.unit, detail)
+        plate = Plate(color.read_codes(frame, box), box, aim.plate, aim.unit, detail, part.shot)
         return _Task(part, row, aim, frame, plate, lower_face, region)
 
     def _shields(self, tasks: list[_Task]) -> list[np.ndarray | None]:

@@ -26,6 +26,7 @@ _BESIDE = np.array([[-1, 0, -1], [1, 0, -1]]) * np.sqrt(0.5)
 _LEAST_SEEN = 0.05  # cosine; less is behind the rim
 _BLUR = 0.8  # for a frame of no detail, against the library's median
 _TONE = 2.0  # per unit of mean code
+_OTHER_SHOT = 0.1  # less than a jump: another shot's light, brought into this one, is nearly this one's
 _JUMP, _JUMP_POSE = 0.35, 0.5
 _CUT_COST = 0.15  # for any jump at all: runs of real movement look alive
 
@@ -37,6 +38,7 @@ class Wanted:
     mouths: np.ndarray  # (T, 51, 3) face widths, actor's own frame
     rotation: np.ndarray  # (T, 3, 3) of the head in the plate
     scale: np.ndarray  # (T,) pixels per face width in the plate
+    shot: int  # as `Index.shot_of` tells
     tone: np.ndarray | None = None  # (T, 3) mean code around the mouth, where known
 
     def __len__(self) -> int:
@@ -44,7 +46,7 @@ class Wanted:
 
     def part(self, rows: slice) -> Wanted:
         tone = None if self.tone is None else self.tone[rows]
-        return Wanted(self.mouths[rows], self.rotation[rows], self.scale[rows], tone)
+        return Wanted(self.mouths[rows], self.rotation[rows], self.scale[rows], self.shot, tone)
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,7 @@ def _unary(wanted: Wanted, index: Index) -> np.ndarray:
     cost += _SIZE * _apart(np.log2(wanted.scale)[:, None], np.log2(index.scale)[:, None]) ** 2
     dull = np.clip(1 - index.sharpness / (np.median(index.sharpness) + 1e-12), 0, 1)
     cost += _BLUR * dull**2
+    cost += _OTHER_SHOT * (index.shot != wanted.shot)
     if wanted.tone is not None:
         cost += _TONE * _apart(wanted.tone, index.tone)
     return cost
