@@ -12,6 +12,7 @@ ALL = (
     "languages",
     "sync",
     "asymmetry",
+    "persons",
     "render",
     "dub",
     "listeners",

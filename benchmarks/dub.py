@@ -77,6 +77,7 @@ def _pair(target: Path, speaker: Path, folder: Path) -> dict[str, object]:
         "really_shut": lips.shut_in(real.seconds, mouth.gap(real.displacements) + _rest_gap(speaker)),
         "sharpness": actor.sharpness_ratio,
         "jerk": actor.jerk_ratio,
+        "identity": actor.identity_similarity,
         "seam": actor.seam,
         "outside_db": judged.outside_psnr_db,
         "retried": result.frames_retried,

@@ -55,6 +55,7 @@ def test_check_finds_the_same_file(lipsmith: Program, dubbed: tuple[Path, dict],
     (actor,) = verdict["fidelity"]["actors"]
     assert actor["edited"] is True
     assert 0.7 < actor["sharpness_ratio"] < 1.4
+    assert 0.7 < actor["identity_similarity"] < 1
 
 
 def test_check_finds_what_is_not_the_same(

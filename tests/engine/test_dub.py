@@ -32,7 +32,7 @@ from lipsmith.engine.progress import silent
 from lipsmith.engine.quality import conformance
 from lipsmith.engine.rehearsal import DubOptions, VoiceFor, bounded
 from lipsmith.engine.render.performance import Performance
-from lipsmith.errors import BadActorFile, BadRange, OutputNotWritable, RequestError, UnknownActor
+from lipsmith.errors import BadActorFile, BadRange, NoFace, OutputNotWritable, RequestError, UnknownActor
 from lipsmith.weights import WeightStore
 
 CPU = torch.device("cpu")
@@ -130,6 +130,15 @@ def test_an_actor_of_an_older_version_can_still_be_read(actor_file: Path, tmp_pa
         assert then.learnt_from(older) and not now.learnt_from(older)
         identity = np.array(now.provenance.identity)
         assert then.unlike(identity) is None and now.unlike(identity) == 0
+
+
+def test_who_is_hardly_seen_in_a_damaged_file_is_told_of_the_damage(seen: footage.Footage, tmp_path: Path) -> None:
+    cut = replace(seen, spec=replace(seen.spec, warnings=("It seems to be cut off.",)))
+    few = replace(seen.main.measured, bare=np.arange(len(seen.main.measured)) < 3)
+    person = replace(seen.main, measured=few)
+    with pytest.raises(NoFace, match=r"in 3 frames only.* shows him better\. It seems to be cut off\."):
+        learn(cut, person, tmp_path / "actor", OccluderFinder(CPU), 1, silent)
+    assert not list(tmp_path.iterdir())
 
 
 def test_hdr_and_sdr_are_kept_apart(actor_file: Path, seen: footage.Footage) -> None:

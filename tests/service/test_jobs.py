@@ -96,6 +96,7 @@ def test_the_quality_of_a_dub_is_measured(owner: httpx.Client, busy: Server, lea
     assert told["same_file"] is True
     assert told["differences"] == []
     assert told["sync_offset_ms"] is not None
+    assert 0.7 < told["identity_similarity"] < 1
     until(lambda: 'lipsmith_stage_seconds{stage="preview"}' in owner.get("/api/metrics").text, 60)
     metrics = owner.get("/api/metrics").text
     assert 'lipsmith_jobs{status="finished"}' in metrics

@@ -77,6 +77,7 @@ export type Quality = {
   judged: "waiting" | "done" | "off" | "failed";
   sync_offset_ms: number | null;
   sync_confidence: number | null;
+  identity_similarity?: number | null;
   untouched_max_diff: number | null;
   same_file?: boolean;
   frames_total: number;

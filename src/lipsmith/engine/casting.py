@@ -25,6 +25,7 @@ from lipsmith.engine.render.painter import Painter
 from lipsmith.engine.render.performance import Part
 from lipsmith.engine.render.retrieval import Wanted, retrieve
 from lipsmith.engine.render.schedule import Run, runs
+from lipsmith.errors import NoFace
 
 
 def whom(seen: Footage, actor: int | None, given: Path | None) -> Person:
@@ -61,19 +62,22 @@ def at_hand(
 
 def learn(seen: Footage, person: Person, out: Path, occluders: OccluderFinder, threads: int, progress: Progress) -> int:
     """Write an actor's file; gives how many of his mouths it holds. Raises FaceErrors, OutputErrors."""
-    return model.train(
-        person.measured,
-        decode.frames(seen.spec, seen.excerpt, threads=threads),
-        seen.video,
-        out,
-        footage=seen.spec.path,
-        actor=person.actor,
-        occluders=occluders,
-        identity=person.identity,
-        heard=person.heard,
-        progress=progress,
-        threads=threads,
-    )
+    try:
+        return model.train(
+            person.measured,
+            decode.frames(seen.spec, seen.excerpt, threads=threads),
+            seen.video,
+            out,
+            footage=seen.spec.path,
+            actor=person.actor,
+            occluders=occluders,
+            identity=person.identity,
+            heard=person.heard,
+            progress=progress,
+            threads=threads,
+        )
+    except NoFace as error:  # what ails the file may be why
+        raise NoFace(" ".join([str(error), *seen.spec.warnings])) from None
 
 
 def cast_parts(

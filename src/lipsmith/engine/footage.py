@@ -83,6 +83,7 @@ class Footage:
         if not self.people:
             raise NoFace(
                 f"{self.spec.path}: no face was found in any of {self.frame_count} frames; there is nobody to dub."
+                + "".join(f" {warning}" for warning in self.spec.warnings)
             )
         return max(self.people, key=lambda person: person.prominence)
 

@@ -33,12 +33,13 @@ function passed({ frames_total, frames_dubbed, frames_without_face }: Quality): 
 }
 
 function rows(quality: Quality): Row[] {
-  const { frames_total, frames_dubbed, sync_offset_ms, sync_confidence, untouched_max_diff, same_file } = quality;
+  const { frames_total, frames_dubbed, sync_offset_ms, sync_confidence, identity_similarity, untouched_max_diff, same_file } = quality;
   const told: Row[] = [
     ["Frames dubbed", `${frames_dubbed} of ${frames_total}`, passed(quality)],
   ];
   if (sync_offset_ms !== null) told.push(["Lips and sound", `${sync_offset_ms > 0 ? "+" : ""}${sync_offset_ms} ms`, "How far the sound is behind the lips; within one frame nobody sees it."]);
   if (sync_confidence !== null) told.push(["Certainty of that", sync_confidence.toFixed(1), "How clearly the lips follow this sound and no other."]);
+  if (identity_similarity) told.push(["Still himself", identity_similarity.toFixed(2), "To a net that tells persons apart; 1 is equal, strangers have about 0.2."]);
   if (untouched_max_diff !== null) told.push(["Largest change elsewhere", `${untouched_max_diff} of 255`, "Of any pixel outside the edited faces; encoding alone costs a few."]);
   if (same_file !== undefined) told.push(["Still the same file", same_file ? "yes" : "no", "Size, codec, rate, colour, streams and tags, as the source has them."]);
   return told;

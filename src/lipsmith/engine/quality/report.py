@@ -166,6 +166,13 @@ def _actor_figures(actor: ActorFidelity) -> list[Figure]:
             "How abruptly the lips move: well above 1 they tremble. Livelier speech than the source's raises it too.",
         ),
         Figure(
+            f"Still himself{who}",
+            f"{actor.identity_similarity:.2f}",
+            "at least 0.8",
+            _within(actor.identity_similarity, (0.8, 1.0), (0.5, 1.0)),
+            "How like himself he looks to a net that tells persons apart: 1 is equal, strangers have about 0.2.",
+        ),
+        Figure(
             f"Lips closed{who}",
             f"{100 * actor.closed_share_dub:.0f} % of frames, source {100 * actor.closed_share_source:.0f} %",
             "depends on what is said",
