@@ -29,15 +29,13 @@ def run() -> None:
     for number in range(FILMS):
         cast = [paths[i] for i in rng.choice(len(paths), PERSONS, replace=False)]
         order = _order(rng)
-        tracks = _watched([shot for shot in _shots(cast, order, rng)])
+        tracks = _watched(_shots(cast, order, rng))
         rows.append(table.said({"film": number + 1, "persons": _names(cast), **_scores(order, tracks)}))
     same, apart = (sum(int(row[key]) for row in rows) for key in ("same_pairs", "other_pairs"))
     summary = {
         "pairs of shots of one person that are one actor": sum(int(r["joined"]) for r in rows) / same,
         "pairs of shots of two persons that are one actor": sum(int(r["mistaken"]) for r in rows) / apart,
-        "films of which every pair is right": sum(
-            r["joined"] == r["same_pairs"] and r["mistaken"] == 0 for r in rows
-        ),
+        "films of which every pair is right": sum(r["joined"] == r["same_pairs"] and r["mistaken"] == 0 for r in rows),
         "films": FILMS,
     }
     table.report("persons", rows, summary)
@@ -72,7 +70,8 @@ def _pictures(path: Path, *, last: bool) -> list[np.ndarray]:
 def _filmed(picture: np.ndarray, light: float, nearer: float) -> np.ndarray:
     height, width = picture.shape[:2]
     scale = nearer * max(SIZE[0] / height, SIZE[1] / width)
-    large = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+    kind = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    large = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=kind)
     # Of tall pictures the upper part: faces are there.
     top = min(large.shape[0] - SIZE[0], max(0, round(0.3 * (large.shape[0] - SIZE[0]))))
     left = (large.shape[1] - SIZE[1]) // 2
