@@ -54,7 +54,9 @@ def test_within_a_shot_less_is_asked_of_one_who_comes_back() -> None:
 
 def test_looks_become_rarer_and_their_mean_is_kept() -> None:
     made = Appearance(Region(0, 0, 10, 0), -1, 0)
-    assert [n for n in range(1, 40) if made.wants_look()] == [1, 2, 4, 8, 16, 32]
+    still, other = np.zeros((18, 32, 3), np.float32), np.full((18, 32, 3), 7, np.float32)
+    assert [n for n in range(1, 40) if made.wants_look(still)] == [1, 2, 4, 8, 16, 32]
+    assert [made.wants_look(view) for view in (still, other, other, still)] == [False, True, False, True]
     for value in (1.0, 2.0, 6.0):
         made.recognise(np.full(LENGTH, value, np.float32))
     assert made.identity == pytest.approx(np.full(LENGTH, 3.0))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import pytest
 
@@ -16,7 +18,7 @@ from lipsmith.engine.faces import identity
 from lipsmith.engine.faces.crop import in_crop, way_back
 from lipsmith.engine.faces.identity import FaceIdentity, apart, chip
 from lipsmith.engine.faces.mesh import region_of
-from lipsmith.engine.faces.track import Nets
+from lipsmith.engine.faces.track import CHUNK, Look, Nets, Tracker
 from lipsmith.errors import WeightsCorrupt
 from lipsmith.weights import WeightStore
 
@@ -86,3 +88,27 @@ def test_one_person_in_three_places_and_four_strangers(clips: Path, nets: Nets) 
     same = [apart(one, other) for n, one in enumerate(him) for other in him[:n]]
     others = [apart(one, other) for n, one in enumerate(strangers) for other in (*strangers[:n], *him)]
     assert max(same) < 0.5 < 0.6 < min(others)
+
+
+def pictures(path: Path, count: int) -> list[np.ndarray]:
+    with av.open(str(path)) as container:
+        frames = (frame.to_ndarray(format="rgb24") for frame in islice(container.decode(video=0), count))
+        return [cv2.resize(frame, (256, 256), interpolation=cv2.INTER_AREA) for frame in frames]
+
+
+def test_who_comes_through_a_dissolve_is_somebody_else(clips: Path, nets: Nets) -> None:
+    woman, man = (pictures(clips / f"video/{name}.mp4", 60) for name in ("hdtf_woman_256_10s", "hdtf_man_60s_256"))
+    begins, length = 48, 12
+    shares = [(n + 1) / (length + 1) for n in range(length)]
+    between = [cv2.addWeighted(a, 1 - s, b, s, 0) for a, b, s in zip(woman[begins:], man, shares, strict=False)]
+    tracker = Tracker(nets, frame_rate=25.0)
+    for number, picture in enumerate([*woman[:begins], *between, *man[length:]]):
+        tracker.push(Look(number, picture))
+    tracks = tracker.finish()
+    (change,) = tracker.dissolves
+    assert begins < change < begins + length + CHUNK
+    assert sorted((int(t.indices[0]), int(t.indices[-1])) for t in tracks) == [(0, change - 1), (change, 107)]
+    for track in tracks:
+        beside = np.abs(track.indices + 0.5 - change) < CHUNK
+        assert not track.presence[beside].any() and track.presence[~beside].all()
+    assert apart(tracks[0].identity, tracks[1].identity) > 0.5

@@ -101,21 +101,24 @@ class Tracker:
         self._faces: list[Appearance] = []
         self._shot = 0
         self._frames = 0
+        self._dissolves: list[int] = []
 
     @property
     def frames(self) -> int:
         """Pictures seen so far."""
         return self._frames
 
+    @property
+    def dissolves(self) -> tuple[int, ...]:
+        """First frame indices of shots into which the one before has dissolved, as far as faces tell."""
+        return tuple(self._dissolves)
+
     def push(self, look: Look) -> None:
         self._frames += 1
         if look.cut and self._waiting:
             self._process()
         if look.cut and self._frames > 1:
-            for face in self._faces:
-                if face.shot == self._shot:
-                    face.closed()
-            self._shot += 1
+            self._next_shot()
         self._waiting.append(look)
         if len(self._waiting) == CHUNK:
             self._process()
@@ -145,8 +148,12 @@ class Tracker:
             return
         first = seen[0]
         face = self._whose(looks[first].index, region_of(points[first]))
-        if face.wants_look():
-            face.recognise(self._nets.identity.look([pictures[first]], points[first : first + 1])[0])
+        certain = 1.0
+        if face.wants_look(shots.thumbnail(pictures[first])):
+            (look,) = self._nets.identity.look([pictures[first]], points[first : first + 1])
+            if face.is_somebody_else(look):
+                face, certain = self._after_dissolve(face, looks[0].index), 0.0
+            face.recognise(look)
         some = range(0, len(looks), _HIDDEN_EVERY)
         now_and_then = [pictures[i] for i in some], points[some]
         doubt, covered = (
@@ -154,8 +161,22 @@ class Tracker:
             for values in (self._doubt(*now_and_then), self._covered(*now_and_then))
         )
         for i in seen:
-            sure, sharp = float(presence[i]), detail(pictures[i], points[i])
+            sure, sharp = certain * float(presence[i]), detail(pictures[i], points[i])
             face.add(Seen(looks[i].index, sure, float(doubt[i]), float(covered[i]), self._shot, sharp), points[i])
+
+    def _next_shot(self) -> None:
+        for face in self._faces:
+            if face.shot == self._shot:
+                face.closed()
+        self._shot += 1
+
+    def _after_dissolve(self, face: Appearance, index: int) -> Appearance:
+        """Whoever is in the place of `face` from this frame on. Frames beside it show both."""
+        face.doubt_last(CHUNK)
+        self._next_shot()
+        self._dissolves.append(index)
+        self._faces.append(Appearance(face.region, index - 1, self._shot))
+        return self._faces[-1]
 
     def _doubt(self, pictures: Sequence[np.ndarray], points: np.ndarray) -> np.ndarray:
         """(n,) pixels by which the lips of (n, 468, 3) points lie elsewhere in the mirror."""
@@ -352,6 +373,7 @@ def watch(
         release()
     cuts += finder.cuts()
     tracks = tracker.finish()
+    cuts = sorted({*cuts, *tracker.dissolves})
     if scale < 1:
         for track in tracks:
             np.divide(track.landmarks, scale, out=track.landmarks)

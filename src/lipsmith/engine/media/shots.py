@@ -3,7 +3,8 @@
 Takes small working-RGB pictures in order, gives the first frame of each new shot. PySceneDetect's adaptive detector
 proposes (a frame that differs from its predecessor far more than its neighbours do). A proposal stands when the picture
 as a whole has changed, since the hue of dark pictures jumps at every keyframe, and when the old picture does not come
-back within a few frames, as it does after a camera flash. Dissolves are not cuts.
+back within a few frames, as it does after a camera flash. Dissolves are not cuts here: who watches faces sees where one
+becomes another's.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ _SHORTEST_SHOT_FRAMES = 8
 _WINDOW_FRAMES = 2  # how far the detector's answer lags behind
 _FLASH_FRAMES = 4  # a picture that is back by then was interrupted, not cut
 DECISION_FRAMES = _WINDOW_FRAMES + _FLASH_FRAMES + 2  # so many frames later a cut is decided
-_LEAST_WHOLE_CHANGE = 6.0  # mean codes of RGB between thumbnails: cuts of our clips give 13-174, false alarms 1-5
+LEAST_WHOLE_CHANGE = 6.0  # mean codes of RGB between thumbnails: cuts of our clips give 13-174, false alarms 1-5
 _RETURNED = 0.5  # of the change at the cut: nearer than this to the old picture means that it is back
 _THUMBNAIL = (32, 18)
 
@@ -45,7 +46,7 @@ class CutFinder:
     def push(self, rgb_small: np.ndarray, index: int) -> None:
         """The next picture, (h, w, 3) uint8 of one constant size, about `ANALYSIS_WIDTH` wide."""
         bgr = cv2.cvtColor(rgb_small, cv2.COLOR_RGB2BGR)
-        self._recent.append((index, cv2.resize(bgr, _THUMBNAIL, interpolation=cv2.INTER_AREA).astype(np.float32)))
+        self._recent.append((index, thumbnail(bgr)))
         # The rate only labels the detector's answers; it counts frames.
         proposals = self._detector.process_frame(FrameTimecode(index, 25.0), bgr)
         self._proposed.extend(proposal.frame_num for proposal in proposals)
@@ -63,12 +64,18 @@ class CutFinder:
     def _stands(self, index: int) -> bool:
         thumbnails = dict(self._recent)
         before = thumbnails[index - 1]
-        change = _distance(thumbnails[index], before)
-        if change < _LEAST_WHOLE_CHANGE:
+        change = change_of(thumbnails[index], before)
+        if change < LEAST_WHOLE_CHANGE:
             return False
         later = [picture for number, picture in thumbnails.items() if number > index]
-        return all(_distance(picture, before) > _RETURNED * change for picture in later)
+        return all(change_of(picture, before) > _RETURNED * change for picture in later)
 
 
-def _distance(one: np.ndarray, other: np.ndarray) -> float:
+def thumbnail(picture: np.ndarray) -> np.ndarray:
+    """(18, 32, 3) float32 of a (H, W, 3) uint8 picture."""
+    return cv2.resize(picture, _THUMBNAIL, interpolation=cv2.INTER_AREA).astype(np.float32)
+
+
+def change_of(one: np.ndarray, other: np.ndarray) -> float:
+    """Mean difference of two thumbnails, codes of 255."""
     return float(np.abs(one - other).mean())
