@@ -20,7 +20,7 @@ from lipsmith.engine.media import color
 from lipsmith.engine.media.frame import Box
 from lipsmith.engine.media.spec import Coding, VideoSpec
 from lipsmith.engine.render.blur import lacking_blur
-from lipsmith.engine.render.composite import Mattes, alike, crisped, joined, matched, mattes, relit, rise
+from lipsmith.engine.render.composite import Mattes, alike, crisped, joined, matched, mattes, other_light, relit, rise
 from lipsmith.engine.render.interior import Interior, Opening, drawn, hollow, in_his_light, lacking
 from lipsmith.engine.render.teeth import Between, with_teeth
 from lipsmith.engine.render.warp import Warp, sample, sample_mask
@@ -117,9 +117,8 @@ class Painter:
         energy = self._energy(library_row, plate.unit, is_of_this_shot=is_of_this_shot)
         face = crisped(face, energy, goal[mouth.OUTER], self._full, self._codec)
         strange = None if entry.strange is None else sample_mask(entry.strange, where)
-        if not is_of_this_shot:
-            bare = _bare(None if plate.still is None else plate.still[shown.near], strange)
-            face = self._relit(face, below, goal, plate.unit, bare)
+        bare = _bare(None if plate.still is None else plate.still[shown.near], strange)
+        face = self._in_its_light(face, below, goal, plate.unit, bare, is_of_this_shot=is_of_this_shot)
         face = matched(face, below, shown.face, shown.cell, self._full)
         lack = self._open(face, below, shown, opening, own_opening, between)
         his = alike(face, below, shown.core, shown.cell, self._full) * _bare(strange)
@@ -132,16 +131,31 @@ class Painter:
         """As `Library.hollow`."""
         return self._library.hollow(self._library_tones)
 
-    def _relit(
-        self, face: np.ndarray, below: np.ndarray, goal: np.ndarray, unit: float, bare: np.ndarray | float
+    def _in_its_light(
+        self,
+        face: np.ndarray,
+        below: np.ndarray,
+        goal: np.ndarray,
+        unit: float,
+        bare: np.ndarray | float,
+        *,
+        is_of_this_shot: bool,
     ) -> np.ndarray:
-        """(n, m, 3) codes of another shot in the light of the plate `below`; `goal`: (P, 2) points in them.
+        """(n, m, 3) codes in the light of the plate `below`; `goal`: (P, 2) points in them.
 
-        `bare`: (n, m) in [0, 1], where neither shows anything before the face.
+        `bare`: (n, m) in [0, 1], where neither shows anything before the face. What another shot shows is in another
+        light; within a shot it is where the two differ by more than a face does as it moves.
         """
         inside = within(Opening.of(goal, unit).outline, face.shape[:2])
         shown = (_lower_face(goal, face.shape[:2]) * (1 - inside) * bare).astype(np.float32)
-        return self._tones.to_codes(relit(self._tones.of_codes(face), self._tones.of_codes(below), shown, unit))
+        share = 1.0
+        if is_of_this_shot:
+            most = (shown > 0.5).astype(np.uint8)
+            share = other_light(*(self._tones.of_codes(np.array(cv2.mean(layer, most)[:3])) for layer in (face, below)))
+        if not share:
+            return face
+        lit = self._tones.to_codes(relit(self._tones.of_codes(face), self._tones.of_codes(below), shown, unit))
+        return face + np.float32(share) * (lit - face)
 
     def _entry(self, library_row: int) -> Entry:
         """With its codes as the plate's mean colours; float32 where its own do not."""
