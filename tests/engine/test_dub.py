@@ -391,3 +391,28 @@ def test_every_library_keeps_to_the_threads_it_is_given(threads: int) -> None:
     with bounded(threads):
         assert (torch.get_num_threads(), cv2.getNumThreads()) == (threads, threads)
     assert (torch.get_num_threads(), cv2.getNumThreads()) == before
+
+
+@pytest.mark.parametrize("veil", [0, 255], ids=["black", "white"])
+def test_a_mouth_fades_with_its_frame(
+    veil: int, shot: Path, actor_file: Path, seen: footage.Footage, store: WeightStore, tmp_path: Path
+) -> None:
+    """Three frames of four have faded away: mouths of the full light are shown in what is left of it."""
+    faded, share = tmp_path / "faded.mp4", 0.25
+    with av.open(str(faded), "w") as container:
+        stream = container.add_stream("libx264", 25, options={"crf": "8"})
+        stream.width, stream.height, stream.pix_fmt = 256, 256, "yuv420p"
+        for frame in islice(decode.frames(probe(shot)), 10):
+            rgb = np.rint(share * decode.rgb(frame) + (1 - share) * veil).astype(np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(rgb, format="rgb24").reformat(format="yuv420p")))
+        container.mux(stream.encode(None))
+    spec = probe(faded)
+    with model.load(actor_file) as actor:
+        (part,) = cast_parts(seen, seen.main, actor, seen.main.measured.points.copy())
+        played = Performance(seen.video, Nets(store, CPU), (part,)).play(decode.frames(spec))
+        lips = seen.main.measured.in_picture(*mouth.LIPS_OUTER)
+        told = [
+            _around(decode.rgb(after), lips[before.index]) - _around(decode.rgb(before), lips[before.index])
+            for before, after in zip(decode.frames(spec), played, strict=True)
+        ]
+    assert np.abs(np.mean(told, 0)).max() < 2  # of 255; in their own light 85 and 131

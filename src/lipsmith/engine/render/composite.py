@@ -31,6 +31,7 @@ _GAINS = (0.4, 2.5)  # of that light, where it is not everywhere the same
 # Log of luma, and part of white by which colours differ, from where to where another light is seen. Of nine clips no
 # mouth differs by more than 0.127 and 0.024 from the lower face it is shown in; fades and stage lights by 1.9 and 0.13.
 _OTHER_LUMA, _OTHER_COLOUR = (0.14, 0.25), (0.03, 0.06)
+_MOST_CONTRAST = 2.5  # times the library's
 _GREY = 0.04  # of white, added to either light: what is nearly black in both is alike
 _OUTLIER = np.array([0.12, 0.06, 0.06], np.float32)  # of the full code: differences of this size are other things
 _MOST = np.array([0.14, 0.035, 0.035], np.float32)  # of the full code: as far as light is matched
@@ -119,6 +120,18 @@ def relit(face: np.ndarray, plate: np.ndarray, shown: np.ndarray, unit: float) -
     out = face * gain
     out[..., 1:] += there[..., 1:] - gain * here[..., 1:]
     return out
+
+
+def exposed(face: np.ndarray, plate: np.ndarray, shown: np.ndarray) -> np.ndarray:
+    """(h, w, 3) tones of a `face` of the same shot as they would be in `plate`, brighter or darker or behind a veil.
+
+    A fade to black takes luma and contrast alike, one to white or into another picture contrast alone: both are told,
+    by mean and deviation of what is `shown`, as in `relit`. (Colours with a contrast of their own make lips purple.)
+    """
+    here, there = _mean(face, shown), _mean(plate, shown)
+    spread = (_mean(np.square(layer - mean), shown)[0] for layer, mean in ((plate, there), (face, here)))
+    contrast = min(float(np.sqrt(next(spread) / (next(spread) + 1e-6))), _MOST_CONTRAST)
+    return there + np.float32(contrast) * (face - here)
 
 
 def other_light(here: np.ndarray, there: np.ndarray) -> float:

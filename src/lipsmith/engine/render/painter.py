@@ -20,7 +20,18 @@ from lipsmith.engine.media import color
 from lipsmith.engine.media.frame import Box
 from lipsmith.engine.media.spec import Coding, VideoSpec
 from lipsmith.engine.render.blur import lacking_blur
-from lipsmith.engine.render.composite import Mattes, alike, crisped, joined, matched, mattes, other_light, relit, rise
+from lipsmith.engine.render.composite import (
+    Mattes,
+    alike,
+    crisped,
+    exposed,
+    joined,
+    matched,
+    mattes,
+    other_light,
+    relit,
+    rise,
+)
 from lipsmith.engine.render.interior import Interior, Opening, drawn, hollow, in_his_light, lacking
 from lipsmith.engine.render.teeth import Between, with_teeth
 from lipsmith.engine.render.warp import Warp, sample, sample_mask
@@ -148,13 +159,13 @@ class Painter:
         """
         inside = within(Opening.of(goal, unit).outline, face.shape[:2])
         shown = (_lower_face(goal, face.shape[:2]) * (1 - inside) * bare).astype(np.float32)
-        share = 1.0
-        if is_of_this_shot:
-            most = (shown > 0.5).astype(np.uint8)
-            share = other_light(*(self._tones.of_codes(np.array(cv2.mean(layer, most)[:3])) for layer in (face, below)))
+        if not is_of_this_shot:
+            return self._tones.to_codes(relit(self._tones.of_codes(face), self._tones.of_codes(below), shown, unit))
+        most = (shown > 0.5).astype(np.uint8)
+        share = other_light(*(self._tones.of_codes(np.array(cv2.mean(layer, most)[:3])) for layer in (face, below)))
         if not share:
             return face
-        lit = self._tones.to_codes(relit(self._tones.of_codes(face), self._tones.of_codes(below), shown, unit))
+        lit = self._tones.to_codes(exposed(self._tones.of_codes(face), self._tones.of_codes(below), shown))
         return face + np.float32(share) * (lit - face)
 
     def _entry(self, library_row: int) -> Entry:
