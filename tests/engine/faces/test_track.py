@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from itertools import islice
+from pathlib import Path
+
+import av
 import numpy as np
 import pytest
 from scipy.signal import savgol_filter
@@ -10,7 +14,7 @@ from lipsmith.engine.faces import track
 from lipsmith.engine.faces.detect import Region, _Letterbox
 from lipsmith.engine.faces.identity import LENGTH
 from lipsmith.engine.faces.points import KEPT, LOWER_FACE
-from lipsmith.engine.faces.track import FaceTrack
+from lipsmith.engine.faces.track import FaceTrack, Look, Nets, Tracker
 
 
 def a_track(values: np.ndarray, indices: np.ndarray | None = None, shot: np.ndarray | None = None) -> FaceTrack:
@@ -100,3 +104,23 @@ def test_points_of_an_upright_thumbnail_come_back_to_the_coded_picture(rotation:
     ys, xs = np.nonzero(box.pixels[..., 0] > 128)
     center = np.array([xs.mean() + 0.5, ys.mean() + 0.5])
     assert np.allclose(box._coded(center), [160, 40], atol=1.5)
+
+
+@pytest.mark.parametrize("quarters", [1, 2, 3])
+def test_a_face_on_its_side_is_followed_as_an_upright_one(quarters: int, clips: Path, nets: Nets) -> None:
+    with av.open(str(clips / "video/obama_weekly_480p_5s.mp4")) as container:
+        upright = [frame.to_ndarray(format="rgb24") for frame in islice(container.decode(video=0), 48)]
+    height, width = upright[0].shape[:2]
+    found = []
+    for turns in (0, quarters):
+        tracker = Tracker(nets, frame_rate=25.0)
+        for number, picture in enumerate(upright):
+            tracker.push(Look(number, np.ascontiguousarray(np.rot90(picture, turns))))
+        (only,) = tracker.finish()
+        assert len(only) == 48
+        found.append(only.landmarks[..., :2])
+    points, (w, h) = found[0], (width, height)
+    for _ in range(quarters):  # a quarter counter-clockwise: what was at the right comes to the top
+        points, (w, h) = np.stack([points[..., 1], w - points[..., 0]], -1), (h, w)
+    face_width = np.linalg.norm(np.ptp(points[0], axis=0)) / 1.5
+    assert np.linalg.norm(found[1] - points, axis=-1).mean() < 0.02 * face_width

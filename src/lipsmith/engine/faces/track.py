@@ -23,7 +23,7 @@ from lipsmith.engine import mouth
 from lipsmith.engine.faces.align import place
 from lipsmith.engine.faces.appearances import Appearance, Person, Seen, persons
 from lipsmith.engine.faces.detail import detail
-from lipsmith.engine.faces.detect import FaceDetector, Region
+from lipsmith.engine.faces.detect import Detection, FaceDetector, Region
 from lipsmith.engine.faces.identity import FaceIdentity
 from lipsmith.engine.faces.mesh import FaceMesh, region_of
 from lipsmith.engine.faces.occluders import OccluderFinder, lower_faces, share_hidden
@@ -39,6 +39,9 @@ from lipsmith.weights import WeightStore
 CHUNK = 8  # frames between detections
 MIN_PRESENCE = 0.5
 _HIDDEN_EVERY = 4  # frames between looks at what hides a mouth: it does so for longer
+# Scores. Faces that are upright for the detector have 0.85 and more, but for profiles, and on their side 0.5-0.7;
+# textures on their side come to 0.83. By how much a turned picture must do better.
+_SURE, _SURE_TURNED, _BETTER = 0.75, 0.85, 0.15
 _MIN_OVERLAP = 0.2  # of regions, to be the same face in neighbouring looks
 _MAX_FACES = 5  # per picture, largest first
 _LEAST_SIZE = 0.35  # of the largest face: smaller ones are passers-by
@@ -96,7 +99,8 @@ class Tracker:
 
     def __init__(self, nets: Nets, *, frame_rate: float, rotation_degrees: int = 0) -> None:
         self._nets = nets
-        self._frame_rate, self._rotation = frame_rate, rotation_degrees
+        self._frame_rate, self._rotation, self._upright = frame_rate, rotation_degrees, rotation_degrees
+        self._unsure = 0  # looks in this shot without a face that is sure
         self._waiting: list[Look] = []
         self._faces: list[Appearance] = []
         self._shot = 0
@@ -133,10 +137,27 @@ class Tracker:
     def _process(self) -> None:
         looks, self._waiting = self._waiting, []
         ends = [looks[0], looks[-1]] if len(looks) > 1 else looks
-        found = self._nets.detector.detect([look.picture for look in ends], self._rotation)
+        found = self._found([look.picture for look in ends])
         regions = [_foremost([d.region for d in detections]) for detections in found]
         for start, end in _pair(regions[0], regions[-1]):
             self._follow(looks, start, end)
+
+    def _found(self, pictures: Sequence[np.ndarray]) -> list[list[Detection]]:
+        """Faces in each picture; of those that lie on their side, too, where no upright one is sure.
+
+        Others are looked for the first, second, fourth ... time that nobody is sure in a shot, in its first picture.
+        """
+        found = self._nets.detector.detect(pictures, self._rotation)
+        if _surest(found) >= _SURE:
+            return found
+        self._unsure += 1
+        if self._unsure & (self._unsure - 1) == 0:
+            turned = [(self._rotation + quarter) % 360 for quarter in (90, 180, 270)]
+            sure = [_surest(self._nets.detector.detect(pictures[:1], degrees)) for degrees in turned]
+            if max(sure) >= max(_SURE_TURNED, _surest(found) + _BETTER):
+                self._rotation = turned[int(np.argmax(sure))]
+                return self._nets.detector.detect(pictures, self._rotation)
+        return found
 
     def _follow(self, looks: Sequence[Look], start: Region, end: Region) -> None:
         pictures = [look.picture for look in looks]
@@ -169,6 +190,7 @@ class Tracker:
             if face.shot == self._shot:
                 face.closed()
         self._shot += 1
+        self._rotation, self._unsure = self._upright, 0
 
     def _after_dissolve(self, face: Appearance, index: int) -> Appearance:
         """Whoever is in the place of `face` from this frame on. Frames beside it show both."""
@@ -257,6 +279,10 @@ def _foremost(regions: Sequence[Region]) -> list[Region]:
     """The largest faces of a picture."""
     by_size = sorted(regions, key=lambda region: region.size, reverse=True)[:_MAX_FACES]
     return [region for region in by_size if region.size >= _LEAST_SIZE * by_size[0].size]
+
+
+def _surest(found: Sequence[Sequence[Detection]]) -> float:
+    return max((face.score for faces in found for face in faces), default=0.0)
 
 
 def _screen_time(person: Person) -> int:
