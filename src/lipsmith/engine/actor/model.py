@@ -172,7 +172,7 @@ def train(
         width = measured.usual_width
         small = f"; his face is {width:.0f} pixels wide, and {MIN_FACE_WIDTH_PIXELS:.0f} are needed"
         raise NoFace(
-            f"{footage.name}: actor {actor} is seen well (near, frontal, his mouth not hidden) in {len(rows)} frames "
+            f"{footage.name}: actor {actor} is seen well (near, frontal, his mouth in sight) in {len(rows)} frames "
             f"only, and at least {MIN_FRAMES} are needed{small if width < MIN_FACE_WIDTH_PIXELS else ''}. "
             "Give footage that shows him better."
         )
