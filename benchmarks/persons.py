@@ -9,7 +9,7 @@ hard. Fixed seed.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import combinations
+from itertools import combinations, islice
 from pathlib import Path
 
 import av
@@ -21,6 +21,7 @@ from lipsmith.engine.faces.track import FaceTrack, Look, Tracker
 
 FILMS, PERSONS, FRAMES = 12, 5, 30
 SIZE = 480, 640
+_LONGEST = 400  # frames of a clip that are looked at
 _LIGHT, _NEARER = (0.7, 1.25), (1.1, 1.4)
 
 
@@ -63,7 +64,7 @@ def _shots(cast: Sequence[Path], order: Sequence[int], rng: np.random.Generator)
 
 def _pictures(path: Path, *, last: bool) -> list[np.ndarray]:
     with av.open(str(path)) as container:
-        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)][:400]
+        frames = [frame.to_ndarray(format="rgb24") for frame in islice(container.decode(video=0), _LONGEST)]
     return frames[-FRAMES:] if last else frames[:FRAMES]
 
 
@@ -81,12 +82,9 @@ def _filmed(picture: np.ndarray, light: float, nearer: float) -> np.ndarray:
 
 def _watched(shots: Sequence[Sequence[np.ndarray]]) -> tuple[FaceTrack, ...]:
     tracker = Tracker(talker.nets(), frame_rate=25.0)
-    for picture, (number, is_first) in zip(
-        (p for shot in shots for p in shot),
-        enumerate(n == 0 for shot in shots for n in range(len(shot))),
-        strict=True,
-    ):
-        tracker.push(Look(number, picture, is_first))
+    for shot in shots:
+        for number, picture in enumerate(shot):
+            tracker.push(Look(tracker.frames, picture, cut=number == 0))
     return tracker.finish()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -215,17 +216,28 @@ def film(clips: Path, shot: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     """Three shots cut together: two of the woman, one of a man of her size between them."""
     out = tmp_path_factory.mktemp("film") / "film.mp4"
     others = clips / "video/hdtf_man_60s_256.mp4"
-    with av.open(str(out), "w") as container:
-        stream = container.add_stream("libx264", 25, options={"crf": "12"})
-        stream.width, stream.height, stream.pix_fmt = 256, 256, "yuv420p"
-        shots = (shot, 0, FIRST, 1.0), (others, 0, BETWEEN, 1.0), (shot, 150, LAST, 0.6)
-        for path, start, count, light in shots:
-            for frame in islice(decode.frames(probe(path)), start, start + count):
-                rgb = np.rint(light * decode.rgb(frame).astype(np.float32)).astype(np.uint8)
-                picture = av.VideoFrame.from_ndarray(cv2.resize(rgb, (256, 256)), format="rgb24")
-                container.mux(stream.encode(picture.reformat(format="yuv420p")))
-        container.mux(stream.encode(None))
+    shots = (shot, 0, FIRST, 1.0), (others, 0, BETWEEN, 1.0), (shot, 150, LAST, 0.6)
+    write(
+        out,
+        "12",
+        (
+            np.rint(light * decode.rgb(frame).astype(np.float32)).astype(np.uint8)
+            for path, start, count, light in shots
+            for frame in islice(decode.frames(probe(path)), start, start + count)
+        ),
+    )
     return out
+
+
+def write(path: Path, crf: str, pictures: Iterable[np.ndarray]) -> None:
+    """A video of (H, W, 3) uint8 RGB pictures, 256 pixels a side."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", 25, options={"crf": crf})
+        stream.width, stream.height, stream.pix_fmt = 256, 256, "yuv420p"
+        for rgb in pictures:
+            picture = av.VideoFrame.from_ndarray(cv2.resize(rgb, (256, 256)), format="rgb24")
+            container.mux(stream.encode(picture.reformat(format="yuv420p")))
+        container.mux(stream.encode(None))
 
 
 def test_who_comes_back_after_a_cut_is_one_actor_and_nobody_else_is(film: Path, store: WeightStore) -> None:
@@ -399,13 +411,8 @@ def test_a_mouth_fades_with_its_frame(
 ) -> None:
     """Three frames of four have faded away: mouths of the full light are shown in what is left of it."""
     faded, share = tmp_path / "faded.mp4", 0.25
-    with av.open(str(faded), "w") as container:
-        stream = container.add_stream("libx264", 25, options={"crf": "8"})
-        stream.width, stream.height, stream.pix_fmt = 256, 256, "yuv420p"
-        for frame in islice(decode.frames(probe(shot)), 10):
-            rgb = np.rint(share * decode.rgb(frame) + (1 - share) * veil).astype(np.uint8)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(rgb, format="rgb24").reformat(format="yuv420p")))
-        container.mux(stream.encode(None))
+    few = islice(decode.frames(probe(shot)), 10)
+    write(faded, "8", (np.rint(share * decode.rgb(f) + (1 - share) * veil).astype(np.uint8) for f in few))
     spec = probe(faded)
     with model.load(actor_file) as actor:
         (part,) = cast_parts(seen, seen.main, actor, seen.main.measured.points.copy())

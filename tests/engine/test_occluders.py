@@ -113,14 +113,8 @@ def watched(seen: footage.Footage, covered: range, store: WeightStore) -> Measur
     return measure(tracker.finish()[0])
 
 
-def test_a_covered_mouth_teaches_nothing(seen: footage.Footage, store: WeightStore, tmp_path: Path) -> None:
-    """It is no evidence of how he moves and is not kept for the library."""
-    measured, out = watched(seen, COVERED, store), tmp_path / "actor"
-    assert measured.usable.all()
-    assert not set(measured.indices[measured.bare]) & set(COVERED)
-    assert footage.notes(seen.main) == ()
-    (told,) = footage.notes(replace(seen.main, measured=measured))
-    assert "before his lips" in told
+def train_covered(seen: footage.Footage, measured: Measured, out: Path) -> None:
+    """An actor of the frames with the board before some of them, whatever `measured` knows of it."""
     model.train(
         measured,
         frames(seen, COVERED),
@@ -131,6 +125,17 @@ def test_a_covered_mouth_teaches_nothing(seen: footage.Footage, store: WeightSto
         identity=seen.main.identity,
         occluders=OccluderFinder(CPU),
     )
+
+
+def test_a_covered_mouth_teaches_nothing(seen: footage.Footage, store: WeightStore, tmp_path: Path) -> None:
+    """It is no evidence of how he moves and is not kept for the library."""
+    measured, out = watched(seen, COVERED, store), tmp_path / "actor"
+    assert measured.usable.all()
+    assert not set(measured.indices[measured.bare]) & set(COVERED)
+    assert footage.notes(seen.main) == ()
+    (told,) = footage.notes(replace(seen.main, measured=measured))
+    assert "before his lips" in told
+    train_covered(seen, measured, out)
     with model.load(out) as actor:
         kept = set(actor.library.index.indices.tolist())
     assert not kept & set(COVERED)
@@ -142,16 +147,7 @@ def test_a_thing_beside_a_kept_mouth_is_not_shown_with_it(
 ) -> None:
     """Of footage whose lips are taken for bare: the board is in the library, and on no dubbed face."""
     out = tmp_path / "actor"
-    model.train(
-        seen.main.measured,
-        frames(seen, COVERED),
-        seen.video,
-        out,
-        footage=seen.spec.path,
-        actor=1,
-        identity=seen.main.identity,
-        occluders=OccluderFinder(CPU),
-    )
+    train_covered(seen, seen.main.measured, out)
     with model.load(out) as actor:
         library = actor.library
         (row,) = np.flatnonzero(library.index.indices == COVERED[8])

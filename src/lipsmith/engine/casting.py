@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -36,9 +37,9 @@ def whom(seen: Footage, actor: int | None, given: Path | None) -> Person:
     if actor is not None or given is None or len(seen.people) < 2:
         return seen.person(actor)
     with model.load(given) as loaded:
-        known = {person.actor: loaded.unlike(person.identity) for person in seen.people}
-    alike = [person for person in seen.people if (apart := known[person.actor]) is not None and apart < SAME]
-    return min(alike, key=lambda person: known[person.actor] or 0.0) if alike else seen.main
+        known = [(loaded.unlike(person.identity), person) for person in seen.people]
+    alike = [(apart, person) for apart, person in known if apart is not None and apart < SAME]
+    return min(alike, key=itemgetter(0))[1] if alike else seen.main
 
 
 @contextmanager
@@ -76,8 +77,8 @@ def learn(seen: Footage, person: Person, out: Path, occluders: OccluderFinder, t
             progress=progress,
             threads=threads,
         )
-    except NoFace as error:  # what ails the file may be why
-        raise NoFace(" ".join([str(error), *seen.spec.warnings])) from None
+    except NoFace as error:
+        raise NoFace(seen.with_what_ails_it(str(error))) from None
 
 
 def cast_parts(

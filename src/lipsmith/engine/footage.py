@@ -77,13 +77,18 @@ class Footage:
         """Frames that were looked at."""
         return len(self.pts) if self.excerpt is None else self.excerpt.frame_count
 
+    def with_what_ails_it(self, sentence: str) -> str:
+        """An error's sentence, and what was found wrong with the file, which may be why."""
+        return " ".join([sentence, *self.spec.warnings])
+
     @property
     def main(self) -> Person:
         """Raises NoFace."""
         if not self.people:
             raise NoFace(
-                f"{self.spec.path}: no face was found in any of {self.frame_count} frames; there is nobody to dub."
-                + "".join(f" {warning}" for warning in self.spec.warnings)
+                self.with_what_ails_it(
+                    f"{self.spec.path}: no face was found in any of {self.frame_count} frames; there is nobody to dub."
+                )
             )
         return max(self.people, key=lambda person: person.prominence)
 

@@ -35,13 +35,9 @@ from lipsmith.engine.progress import Progress, silent
 from lipsmith.errors import BadActorFile, FileMissing, NoFace
 
 FORMAT, VERSION = "lipsmith-actor", 5
-# What the index of earlier versions does not hold, and what stands for it; all rows of the zeros are one shot.
-_LACKING: dict[int, dict[str, type[np.generic]]] = {
-    2: {"detail": np.float32, "shot": np.int32},
-    3: {"detail": np.float32, "shot": np.int32},
-    4: {"shot": np.int32},
-    VERSION: {},
-}
+_READ = range(2, VERSION + 1)
+# Since which version the index holds it; zeros stand for it in earlier ones, and all rows are of one shot.
+_SINCE = {"detail": (4, np.float32), "shot": (5, np.int32)}
 _BY_ROW = 2  # the version whose pictures are named by the row of the index, later ones by the frame of the footage
 _CURVES = {16: "HDR (PQ)", 18: "HDR (HLG)"}  # by H.273 transfer number; all others are alike enough
 _DIGESTED = 1 << 20  # octets
@@ -208,13 +204,13 @@ def load(path: Path) -> ActorModel:
     try:
         with ZipFile(path) as archive:
             about = json.loads(archive.read("actor.json"))
-            if about.get("format") != FORMAT or about.get("version") not in _LACKING:
+            if about.get("format") != FORMAT or about.get("version") not in _READ:
                 raise BadActorFile(
                     f"{path} is an actor of format {about.get('format')} {about.get('version')}; this Lipsmith reads "
                     f"{FORMAT} {VERSION}. Train it again."
                 )
             calibration = _calibration(archive)
-            index = _index(archive, _LACKING[about["version"]])
+            index = _index(archive, about["version"])
     except (BadZipFile, KeyError, ValueError, OSError) as error:
         raise BadActorFile(f"{path} is not a whole actor file ({error}); train it again.") from error
     numbers = np.arange(len(index)) if about["version"] == _BY_ROW else index.indices
@@ -230,7 +226,8 @@ def _store(archive: ZipFile, provenance: Provenance, calibration: Calibration, i
     archive.writestr("actor.json", json.dumps(about, indent=1))
 
 
-def _index(archive: ZipFile, lacking: dict[str, type[np.generic]]) -> Index:
+def _index(archive: ZipFile, version: int) -> Index:
+    lacking = {name: kind for name, (since, kind) in _SINCE.items() if version < since}
     stored = {f.name: _array(archive, f"index/{f.name}") for f in fields(Index) if f.name not in lacking}
     return Index(**stored, **{name: np.zeros(len(stored["indices"]), kind) for name, kind in lacking.items()})
 

@@ -129,8 +129,8 @@ def exposed(face: np.ndarray, plate: np.ndarray, shown: np.ndarray) -> np.ndarra
     by mean and deviation of what is `shown`, as in `relit`. (Colours with a contrast of their own make lips purple.)
     """
     here, there = _mean(face, shown), _mean(plate, shown)
-    spread = (_mean(np.square(layer - mean), shown)[0] for layer, mean in ((plate, there), (face, here)))
-    contrast = min(float(np.sqrt(next(spread) / (next(spread) + 1e-6))), _MOST_CONTRAST)
+    own, wanted = (_mean(np.square(layer - mean), shown)[0] for layer, mean in ((face, here), (plate, there)))
+    contrast = min(float(np.sqrt(wanted / (own + 1e-6))), _MOST_CONTRAST)
     return there + np.float32(contrast) * (face - here)
 
 

@@ -128,13 +128,17 @@ class Painter:
         energy = self._energy(library_row, plate.unit, is_of_this_shot=is_of_this_shot)
         face = crisped(face, energy, goal[mouth.OUTER], self._full, self._codec)
         strange = None if entry.strange is None else sample_mask(entry.strange, where)
+        lower = _lower_face(goal, face.shape[:2])
+        skin_and_lips = lower * (1 - within(opening.outline, face.shape[:2]))
         bare = _bare(None if plate.still is None else plate.still[shown.near], strange)
-        face = self._in_its_light(face, below, goal, plate.unit, bare, is_of_this_shot=is_of_this_shot)
+        lit = (skin_and_lips * bare).astype(np.float32)
+        face = self._in_its_light(face, below, lit, plate.unit, is_of_this_shot=is_of_this_shot)
         face = matched(face, below, shown.face, shown.cell, self._full)
         lack = self._open(face, below, shown, opening, own_opening, between)
         his = alike(face, below, shown.core, shown.cell, self._full) * _bare(strange)
         sharper = float(self._library.index.detail[library_row]) / plate.detail if plate.detail else 1.0
-        blur = lacking_blur(face[..., 0], below[..., 0], his * _skin(goal, shown), plate.unit, sharper)
+        skin = lower * shown.beside.astype(np.float32)  # but not the lips, which are another mouth's
+        blur = lacking_blur(face[..., 0], below[..., 0], his * skin, plate.unit, sharper)
         return _Face(blur.of(face), shown.face * his, where.folded, lack)
 
     @cached_property
@@ -143,22 +147,14 @@ class Painter:
         return self._library.hollow(self._library_tones)
 
     def _in_its_light(
-        self,
-        face: np.ndarray,
-        below: np.ndarray,
-        goal: np.ndarray,
-        unit: float,
-        bare: np.ndarray | float,
-        *,
-        is_of_this_shot: bool,
+        self, face: np.ndarray, below: np.ndarray, shown: np.ndarray, unit: float, *, is_of_this_shot: bool
     ) -> np.ndarray:
-        """(n, m, 3) codes in the light of the plate `below`; `goal`: (P, 2) points in them.
+        """(n, m, 3) codes in the light of the plate `below`.
 
-        `bare`: (n, m) in [0, 1], where neither shows anything before the face. What another shot shows is in another
-        light; within a shot it is where the two differ by more than a face does as it moves.
+        `shown`: (n, m) float32 in [0, 1], the lower face but the inside of the mouth, where neither layer shows
+        anything before it. What another shot shows is in another light; within a shot it is where the two differ by
+        more than a face does as it moves.
         """
-        inside = within(Opening.of(goal, unit).outline, face.shape[:2])
-        shown = (_lower_face(goal, face.shape[:2]) * (1 - inside) * bare).astype(np.float32)
         if not is_of_this_shot:
             return self._tones.to_codes(relit(self._tones.of_codes(face), self._tones.of_codes(below), shown, unit))
         most = (shown > 0.5).astype(np.uint8)
@@ -210,11 +206,6 @@ class Painter:
 def _lower_face(goal: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """(n, m) uint8: 1 in all of the lower face, which (P, 2) `goal` are points of."""
     return within(cv2.convexHull(goal)[:, 0], size)
-
-
-def _skin(goal: np.ndarray, shown: Mattes) -> np.ndarray:
-    """(n, m) float32: 1 in the lower face but on the lips, which are another mouth's."""
-    return _lower_face(goal, shown.core.shape) * shown.beside.astype(np.float32)
 
 
 def _bare(*before: np.ndarray | None) -> np.ndarray | float:
