@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from captions import caption
 from hands import SIZE as HAND_SIZE
 from hands import Drawn
 
@@ -20,7 +21,7 @@ from lipsmith.engine.mouth import LIPS_OUTER
 
 _CHEEKS = (205, 425, 50, 280, 187, 411)
 _ROUGH, _FINE = (2, 4, 8), (2, 5, 11, 23, 60)  # cells a side of noise
-_HANDS, _SKIN = 0.65, 0.85  # share of hands among occluders; of hands in skin
+_HANDS, _CAPTIONS, _SKIN = 0.5, 0.25, 0.85  # shares among occluders; of hands in skin
 _N = INPUT_SIZE
 _BEYOND = 0.08  # what a picture beside the face counts: nobody asks what lies before a wall
 
@@ -59,11 +60,16 @@ def example(face: Face, stuff: Stuff, rng: np.random.Generator) -> Example:
         picture = _in_hard_light(picture, rng)
     hidden = np.zeros((_N, _N), np.float32)
     for _ in range(rng.choice([0, 1, 2], p=[0.45, 0.43, 0.12])):
-        alpha, colour = _occluder(landmarks, skin, stuff, rng)
-        if alpha.max() < 0.5:
-            continue
-        picture, alpha = _laid_over(picture, alpha, colour, rng)
-        hidden = hidden + alpha * (1 - hidden)
+        if rng.random() < _CAPTIONS:
+            words = caption(rng, _N)
+            alpha, covered = words.alpha[..., None], words.hidden
+            picture = picture * (1 - alpha) + words.colour * alpha
+        else:
+            alpha, colour = _occluder(landmarks, skin, stuff, rng)
+            if alpha.max() < 0.5:
+                continue
+            picture, covered = _laid_over(picture, alpha, colour, rng)
+        hidden = hidden + covered * (1 - hidden)
     hull = np.zeros((_N, _N), np.uint8)
     cv2.fillConvexPoly(hull, _corners(cv2.convexHull(landmarks.astype(np.float32))[:, 0]), 255)
     on_face = cv2.GaussianBlur(hull.astype(np.float32) / 255, (0, 0), 4)
@@ -132,7 +138,7 @@ def _occluder(
     landmarks: np.ndarray, skin: np.ndarray, stuff: Stuff, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     """(128, 128) how much, and (128, 128, 3) of what colour."""
-    if rng.random() >= _HANDS:
+    if rng.random() >= _HANDS / (1 - _CAPTIONS):
         alpha, made_of = _thing(rng)
         colour = made_of(skin, stuff, rng)
         return alpha, colour * (1 + 0.25 * _noise(rng, _ROUGH[:2]))[..., None].clip(0.3, 1.8)
@@ -182,7 +188,7 @@ def _thing(rng: np.random.Generator) -> tuple[np.ndarray, Callable[..., np.ndarr
     """The shape of something that is no hand, and what it is made of."""
     shape, solid = np.zeros((_N, _N), np.uint8), rng.choice([_plain, _cut_from, _flesh], p=[0.45, 0.4, 0.15])
     middle = rng.uniform(0.1, 0.9, 2) * _N
-    kind = rng.choice(["microphone", "board", "bar", "disc", "ring", "blob", "stick", "words"])
+    kind = rng.choice(["microphone", "board", "bar", "disc", "ring", "blob", "stick"])
     if kind == "microphone":
         middle, radius = rng.uniform(0.25, 0.95, 2) * _N, rng.uniform(0.08, 0.2) * _N
         axes = (int(radius), int(radius * rng.uniform(0.9, 1.5)))
@@ -205,14 +211,9 @@ def _thing(rng: np.random.Generator) -> tuple[np.ndarray, Callable[..., np.ndarr
         y, x = np.indices((_N, _N))
         inside = rng.uniform(0.1, 0.35) - np.hypot(x - middle[0], y - middle[1]) / _N
         shape = ((4 * inside + rng.uniform(0.2, 0.6) * _noise(rng, (3, 6, 12)) > 0) * 255).astype(np.uint8)
-    elif kind == "stick":
+    else:
         end = rng.uniform(-0.3, 1.3, 2) * _N
         cv2.line(shape, _pixel(middle), _pixel(end), 255, int(rng.integers(4, 22)), cv2.LINE_AA)
-    else:
-        words = "".join(rng.choice(list("ABCDEFGHKLMNRSTabcdeghnrst0123 "), 9))
-        at = (int(rng.uniform(-0.2, 0.4) * _N), int(rng.uniform(0.3, 1) * _N))
-        letters = int(rng.choice([cv2.FONT_HERSHEY_SIMPLEX, cv2.FONT_HERSHEY_DUPLEX, cv2.FONT_HERSHEY_COMPLEX]))
-        cv2.putText(shape, words, at, letters, rng.uniform(0.7, 2), 255, int(rng.integers(2, 6)), cv2.LINE_AA)
     return shape.astype(np.float32) / 255, solid
 
 
