@@ -63,10 +63,11 @@ def at_hand(
 
 def learn(seen: Footage, person: Person, out: Path, occluders: OccluderFinder, threads: int, progress: Progress) -> int:
     """Write an actor's file; gives how many of his mouths it holds. Raises FaceErrors, OutputErrors."""
+    frames = decode.frames(seen.spec, seen.excerpt, threads=threads)
     try:
         return model.train(
             person.measured,
-            decode.frames(seen.spec, seen.excerpt, threads=threads),
+            (frame.of_field(0) for frame in frames) if seen.combed else frames,
             seen.video,
             out,
             footage=seen.spec.path,

@@ -64,6 +64,7 @@ class Footage:
     pts: np.ndarray  # (F,) int64
     cuts: tuple[int, ...]
     people: tuple[Person, ...]  # by screen time
+    combed: bool = False  # as `Tracking.combed`
     excerpt: Excerpt | None = None  # what was looked at, where that is not all
     period: int | None = None  # frames of one showing, where the shot is shown again and again
 
@@ -128,7 +129,7 @@ def look(
     heard = _hear(spec, video, _listening(excerpt, video), store, device)
     least = max(1, _LEAST_SHARE * (len(tracking.pts) if excerpt is None else excerpt.frame_count))
     people = tuple(_person(track, tracking.pts, video, heard) for track in tracking.tracks if len(track) >= least)
-    return Footage(spec, video, tracking.pts, tracking.cuts, people, excerpt)
+    return Footage(spec, video, tracking.pts, tracking.cuts, people, tracking.combed, excerpt)
 
 
 def _excerpt(spec: MediaSpec, video: VideoSpec, near: Near) -> Excerpt | None:
@@ -254,7 +255,8 @@ def looped(seen: Footage, seconds: float) -> Footage:
     shots = len(seen.cuts) + 1
     people = tuple(_repeated(person, once, shots, len(pts)) for person in seen.people)
     spec = replace(seen.spec, video=longer)
-    return Footage(spec, longer, pts, tuple(cut for cut in cuts if cut < len(pts)), people, period=once)
+    kept = tuple(cut for cut in cuts if cut < len(pts))
+    return Footage(spec, longer, pts, kept, people, seen.combed, period=once)
 
 
 def _repeated(person: Person, once: int, shots: int, count: int) -> Person:

@@ -167,7 +167,7 @@ def rehearsed(
                 strange = (actor_model.unlike(person.identity) or 0.0) > SAME_IN_SHOT
                 cast.append(Role(person, voice, waveform.seconds, speaks, actor_model.calibration, elsewhere, strange))
         del voices, roles, waveform, path, wanted  # of an hour they are 400 MB
-        performance = Performance(shown.video, nets, tuple(parts), options.threads)
+        performance = Performance(shown.video, nets, tuple(parts), options.threads, combed=shown.combed)
         splice: SplicePlan | Whole = Whole("the video is looped")
         if shown is seen:
             with watch.stage("render"):

@@ -30,6 +30,7 @@ from lipsmith.engine.faces.occluders import OccluderFinder, lower_faces, share_h
 from lipsmith.engine.faces.points import LOWER_FACE, STABLE, at
 from lipsmith.engine.heap import giving_back
 from lipsmith.engine.media import decode, shots
+from lipsmith.engine.media.combing import CombFinder
 from lipsmith.engine.media.gops import Excerpt
 from lipsmith.engine.media.probe import require_video
 from lipsmith.engine.media.spec import MediaSpec
@@ -310,6 +311,7 @@ class Tracking:
     tracks: tuple[FaceTrack, ...]  # most screen time first
     cuts: tuple[int, ...]  # first frame index of each new shot
     pts: np.ndarray  # (F,) int64 of every frame, in the stream's time base
+    combed: bool  # its pictures are made of two fields of different times; the top field was looked at
 
 
 class Nets:
@@ -371,7 +373,7 @@ def watch(
     scale = min(1.0, _LONGEST_SIDE / max(video.width, video.height))
     size = (round(video.width * scale), round(video.height * scale)) if scale < 1 else (None, None)
     tracker = Tracker(nets, frame_rate=float(video.frame_rate), rotation_degrees=video.rotation_degrees)
-    finder, stamps = shots.CutFinder(), []
+    finder, combs, stamps = shots.CutFinder(), CombFinder(), []
     cuts: list[int] = []
     begun = 0  # first frame of the present stretch
     waiting: deque[tuple[int, np.ndarray]] = deque()
@@ -387,7 +389,8 @@ def watch(
                 release()
             cuts += finder.cuts()
             finder, begun = shots.CutFinder(), frame.index
-        picture = decode.rgb(frame, *size)
+        combs.push(frame)
+        picture = decode.rgb(frame.of_field(0) if combs.combed else frame, *size)
         finder.push(_small(picture), frame.index)
         waiting.append((frame.index, picture))
         stamps.append(frame.pts)
@@ -407,7 +410,7 @@ def watch(
             np.divide(track.doubt, scale, out=track.doubt)
     progress(stage, len(stamps), len(stamps))
     pts = np.array(stamps, np.int64) if excerpt is None else excerpt.index.stamps
-    return Tracking(tracks, tuple(cuts), pts)
+    return Tracking(tracks, tuple(cuts), pts, combs.combed)
 
 
 def _small(picture: np.ndarray) -> np.ndarray:

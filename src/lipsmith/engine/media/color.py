@@ -14,7 +14,6 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-import av
 import cv2
 import numpy as np
 
@@ -35,6 +34,7 @@ _LUMA_WEIGHTS = {
 }
 _DEFAULT_LUMA_WEIGHTS = (0.299, 0.114)
 _TRIANGLE = np.array([[0.25, 0.5, 0.25]], np.float32)
+_BETWEEN = np.array([[-1], [9], [9], [-1]], np.float32) / 16  # half-way between the middle two
 
 
 @dataclass(frozen=True)
@@ -97,14 +97,47 @@ def require_editable(pix_fmt: str) -> None:
     _layout(pix_fmt)
 
 
+def luma(frame: Frame) -> np.ndarray:
+    """(H, W) uint8, the whole picture's; of R'G'B' its red."""
+    samples = _component(frame, _layout(frame.picture.format.name), 0)
+    beyond = frame.picture.format.components[0].bits - 8
+    return np.ascontiguousarray(samples) if beyond == 0 else (samples >> beyond).astype(np.uint8)
+
+
 def read_codes(frame: Frame, box: Box) -> np.ndarray:
     """Native codes within `box`: (h, w, 3) uint8 or uint16, Y U V (or R G B), chroma brought linearly to the luma grid.
 
-    The box must be aligned to the chroma step (`Box.aligned(2, ...)`) and lie inside the picture. Raises
-    UnsupportedVideo.
+    Of a field the lines between its own are interpolated. The box must be aligned to the chroma step
+    (`Box.aligned(2, ...)`) and lie inside the picture. Raises UnsupportedVideo.
     """
+    if frame.parity is None:
+        return _read(frame, box)
+    lines = _lines_of_field(box, frame)
+    doubled = with_lines_between(_read(frame, lines), frame.parity)
+    return doubled[box.top - 2 * lines.top :][: box.height]
+
+
+def with_lines_between(lines: np.ndarray, parity: int) -> np.ndarray:
+    """(n, w, c) lines of one field -> (2 n, w, c) of the picture: its own as they are, a cubic spline's between."""
+    doubled = np.empty((2 * len(lines), *lines.shape[1:]), lines.dtype)
+    between = cv2.filter2D(lines, -1, _BETWEEN, anchor=(0, 1), borderType=cv2.BORDER_REPLICATE)
+    doubled[parity::2] = lines
+    if parity == 0:
+        doubled[1::2] = between
+    else:
+        doubled[0], doubled[2::2] = lines[0], between[:-1]
+    return doubled
+
+
+def _lines_of_field(box: Box, frame: Frame) -> Box:
+    """The box on the field's own lines, with one whole chroma line more above and below, where there is one."""
+    last = frame.picture.height // 2
+    return Box(box.left, max(0, box.top // 4 * 2 - 2), box.right, min(last, -(-box.bottom // 4) * 2 + 2))
+
+
+def _read(frame: Frame, box: Box) -> np.ndarray:
     layout = _layout(frame.picture.format.name)
-    samples = [_component(frame.picture, layout, index) for index in range(3)]
+    samples = [_component(frame, layout, index) for index in range(3)]
     rows, columns = slice(box.top, box.bottom), slice(box.left, box.right)
     luma = samples[0][rows, columns]
     if layout.chroma_step_x == 1:
@@ -120,8 +153,10 @@ def read_halved_codes(frame: Frame, box: Box) -> np.ndarray:
     middle. The box must begin at even pixels; where it ends at an odd edge of the picture the last cell is whole.
     """
     layout = _layout(frame.picture.format.name)
-    luma, *chroma = (_component(frame.picture, layout, index) for index in range(3))
     grid = _chroma_box(box, layout)
+    if frame.parity is not None:
+        return cv2.resize(read_codes(frame, box), (grid.width, grid.height), interpolation=cv2.INTER_AREA)
+    luma, *chroma = (_component(frame, layout, index) for index in range(3))
     small = cv2.resize(
         luma[box.top : box.bottom, box.left : box.right], (grid.width, grid.height), interpolation=cv2.INTER_AREA
     )
@@ -133,12 +168,26 @@ def write_codes(frame: Frame, box: Box, codes: np.ndarray, matte: np.ndarray) ->
     """Put `codes` (h, w, 3; as `read_codes` gives) back: each sample becomes round(matte·new + (1 − matte)·old).
 
     `matte` is (h, w) float32 in [0, 1]. A chroma sample gets the average of the codes around it and of the matte over
-    its own luma samples; where the matte is 0 no sample changes by a bit. Raises UnsupportedVideo.
+    its own luma samples; where the matte is 0 no sample changes by a bit. Of a field only its own lines are written.
+    Raises UnsupportedVideo.
     """
-    layout = _layout(frame.picture.format.name)
     frame.picture.make_writable()  # the decoder may still predict from these planes
+    if frame.parity is None:
+        _write(frame, box, codes, matte)
+        return
+    lines = _lines_of_field(box, frame)
+    own = slice((frame.parity - box.top) % 2, None, 2)
+    first = (box.top + own.start - 2 * lines.top) // 2
+    whole, shown = _read(frame, lines), np.zeros((lines.height, lines.width), np.float32)
+    inside = slice(first, first + len(codes[own]))
+    whole[inside], shown[inside] = codes[own], matte[own]
+    _write(frame, lines, whole, shown)
+
+
+def _write(frame: Frame, box: Box, codes: np.ndarray, matte: np.ndarray) -> None:
+    layout = _layout(frame.picture.format.name)
     matte = np.ascontiguousarray(matte, np.float32)
-    target = _component(frame.picture, layout, 0)[box.top : box.bottom, box.left : box.right]
+    target = _component(frame, layout, 0)[box.top : box.bottom, box.left : box.right]
     largest = (1 << frame.picture.format.components[0].bits) - 1
     luma, *chroma = cv2.split(codes)
     _blend(target, luma, matte, largest)
@@ -147,7 +196,7 @@ def write_codes(frame: Frame, box: Box, codes: np.ndarray, matte: np.ndarray) ->
     if layout.chroma_step_x > 1:
         matte = cv2.resize(_even(matte, layout), (chroma_box.width, chroma_box.height), interpolation=cv2.INTER_AREA)
     for index, new in enumerate(chroma, 1):
-        plane = _component(frame.picture, layout, index)
+        plane = _component(frame, layout, index)
         if layout.chroma_step_x > 1:
             new, old = (_even(values, layout) for values in (new, _upsampled(plane, box, layout)))
             edited = _edited(cv2.compare(new, old, cv2.CMP_NE), layout)
@@ -255,8 +304,9 @@ def _yuv_to_rgb(matrix: int, sample_range: str, bit_depth: int) -> np.ndarray:
     return np.column_stack([scaled, offset]).astype(np.float32)
 
 
-def _component(picture: av.VideoFrame, layout: _Layout, index: int) -> np.ndarray:
-    """A view (rows, columns) on the frame's own memory."""
+def _component(frame: Frame, layout: _Layout, index: int) -> np.ndarray:
+    """A view (rows, columns) on the frame's own memory; of a field, on its lines."""
+    picture = frame.picture
     plane = picture.planes[layout.planes[index]]
     samples = np.frombuffer(plane, layout.dtype)  # type: ignore[call-overload]  # a buffer since Python 3.12
     row = plane.line_size // samples.itemsize
@@ -264,7 +314,7 @@ def _component(picture: av.VideoFrame, layout: _Layout, index: int) -> np.ndarra
     height = plane.height
     grid = samples[: row * height].reshape(height, row)
     columns = picture.width if index == 0 or layout.is_rgb else -(-picture.width // layout.chroma_step_x)
-    return grid[:, offset::step][:, :columns]
+    return grid[frame.parity :: 1 if frame.parity is None else 2, offset::step][:, :columns]
 
 
 def _chroma_box(box: Box, layout: _Layout) -> Box:

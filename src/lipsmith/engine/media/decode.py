@@ -8,16 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import av
+import cv2
 import numpy as np
 from av.container import InputContainer
 from av.video.reformatter import ColorRange, Colorspace
 
-from lipsmith.engine.media import clock
+from lipsmith.engine.media import clock, color
 from lipsmith.engine.media.frame import Frame
 from lipsmith.engine.media.gops import Excerpt, PacketIndex
 from lipsmith.engine.media.probe import open_input, require_video, video_stream
@@ -79,6 +80,10 @@ def frames(spec: MediaSpec, excerpt: Excerpt | None = None, *, threads: int = 2)
 
 def rgb(frame: Frame, width: int | None = None, height: int | None = None) -> np.ndarray:
     """The whole picture as working RGB: (H, W, 3) uint8, scaled where a size is given. Coded pixels, not rotated."""
+    if frame.parity is not None:
+        lines = rgb(replace(frame, parity=None))[frame.parity :: 2]
+        whole = color.with_lines_between(lines, frame.parity)
+        return whole if width is None or height is None else cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA)
     picture = frame.picture
     full = picture.color_range == ColorRange.JPEG or picture.format.name.startswith("yuvj")
     return picture.reformat(

@@ -5,7 +5,7 @@ Produced by `decode`, edited through `color`, consumed by `encode`. Carries the 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import cast
 
@@ -57,11 +57,16 @@ class Frame:
     time_base: Fraction
     picture: av.VideoFrame
     focus: tuple[Box, ...] = ()  # where new pixels are looked at: an encoder should be finer there
+    parity: int | None = None  # of the lines that are read and written: 0 top field, 1 bottom field; None: all lines
 
     @property
     def seconds(self) -> float:
         """Presentation time in seconds on the container's clock."""
         return float(self.pts * self.time_base)
+
+    def of_field(self, parity: int) -> Frame:
+        """The same picture, of which one field is seen, its lines doubled, and edited."""
+        return replace(self, parity=parity)
 
 
 def side_data(picture: av.VideoFrame, kind: str) -> bytes | None:

@@ -23,6 +23,7 @@ from lipsmith.errors import BrokenMedia, FileEmpty, FileMissing, FileNotReadable
 
 UNSPECIFIED = 2  # H.273
 _FULL_RANGE = 2  # AVCOL_RANGE_JPEG
+_BOTTOM_FIRST = (3, 4)  # FFmpeg's AV_FIELD_BB, AV_FIELD_TB: the bottom field is shown first
 _STANDARD_RATES = tuple(
     Fraction(rate)
     for rate in ("24000/1001", "24", "25", "30000/1001", "30", "48", "50", "60000/1001", "60", "120", "15")
@@ -245,6 +246,7 @@ def _video_spec(container: InputContainer, tallies: list[_Tally], path: Path, wa
         rotation_degrees=round(picture.rotation) % 360,
         bit_rate_from_content=round(tally.octets * 8 / float(duration)),
         interlaced=picture.interlaced_frame,
+        bottom_field_first=context.field_order in _BOTTOM_FIRST,
     )
 
 

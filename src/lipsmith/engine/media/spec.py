@@ -63,7 +63,8 @@ class VideoSpec:
     sample_aspect: Fraction  # 1 where unknown
     rotation_degrees: int  # counter-clockwise, of the display matrix: 0, 90, 180, 270
     bit_rate_from_content: int  # bits per second of the packets
-    interlaced: bool
+    interlaced: bool  # as it says itself
+    bottom_field_first: bool
 
     @property
     def coding(self) -> Coding:

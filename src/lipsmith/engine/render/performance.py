@@ -1,5 +1,7 @@
 """The actor performs: decoded frames in, the same frames with new mouths out, in order and a few at a time.
 
+Where a picture is made of two fields, filmed half a frame apart, a mouth is painted into each for its own time.
+
 Takes a `Part` per actor (target, path through his library, painter) and yields every frame, edited where one says so.
 Every painted mouth is looked at again with the landmark net. One that folds or is not where it was wanted is painted
 from the next-best mouths of the library, then with a gentler target; what is worst is counted, never hidden.
@@ -11,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import repeat
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -113,10 +115,29 @@ class _Result:
     softened: bool = False  # nor was any other mouth
 
 
+@dataclass(frozen=True)
+class _Moment:
+    """When a part of a frame's lines was filmed."""
+
+    parity: int | None  # as in `Frame`
+    later: float  # frames after what the face was measured in
+
+
+_WHOLE = (_Moment(None, 0.0),)
+
+
+def _fields(video: VideoSpec) -> tuple[_Moment, ...]:
+    return _Moment(0, 0.0), _Moment(1, -0.5 if video.bottom_field_first else 0.5)
+
+
 class Performance:
     """Edits frames of one shot. Holds at most `BATCH` frames, shared by `threads` painters."""
 
-    def __init__(self, video: VideoSpec, nets: Nets, parts: tuple[Part, ...], threads: int = 1) -> None:
+    def __init__(
+        self, video: VideoSpec, nets: Nets, parts: tuple[Part, ...], threads: int = 1, *, combed: bool = False
+    ) -> None:
+        """`combed`: the shot's pictures are made of two fields each, and the parts' faces are the top field's."""
+        self._moments = _fields(video) if combed else _WHOLE
         self._video, self._nets, self._parts, self._threads = video, nets, parts, threads
         self._rows = [{int(index): row for row, index in enumerate(p.target.indices)} for p in parts]
         self.tally = Tally()
@@ -141,7 +162,10 @@ class Performance:
         looked_at: dict[int, list[Box]] = {}
         for part, rows in zip(self._parts, self._rows, strict=True):
             seen = [frame for frame in frames if frame.index in rows]
-            tasks = list(painters.map(self._task, repeat(part), [rows[frame.index] for frame in seen], seen))
+            for frame in seen:
+                frame.picture.make_writable()  # once, before two painters write into its two fields
+            moments = list(product(seen, self._moments))
+            tasks = list(painters.map(partial(self._task, part), [rows[f.index] for f, _ in moments], moments))
             tasks = [task.with_still(still) for task, still in zip(tasks, self._shields(tasks), strict=True)]
             shares = [share for share in (tasks[n :: self._threads] for n in range(self._threads)) if share]
             for share, results in zip(shares, painters.map(self._paint, shares), strict=True):
@@ -166,9 +190,10 @@ class Performance:
         """Where the new lips are, and a little around them."""
         return box_around(aim.lower[mouth.OUTER], _AROUND_LIPS * aim.unit, self._video.width, self._video.height)
 
-    def _task(self, part: Part, row: int, frame: Frame) -> _Task:
-        target = part.target
-        aim, region = target.at(row), target.measured.region_at(target.rows[row])
+    def _task(self, part: Part, row: int, seen: tuple[Frame, _Moment]) -> _Task:
+        frame, moment = seen
+        target, frame = part.target, replace(frame, parity=moment.parity)
+        aim, region = target.between(row, moment.later), target.measured.region_at(target.rows[row])
         box = paint_box(aim.plate, aim.lower, aim.unit, self._video.width, self._video.height)
         (lower_face,) = lower_faces(aim.placement)
         detail = float(target.measured.detail[target.rows[row]])

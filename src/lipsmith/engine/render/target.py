@@ -78,6 +78,15 @@ class Target:
         """(T,) int64 frame indices in the stream."""
         return self.measured.indices[self.rows]
 
+    def between(self, row: int, later: float) -> Aim:
+        """The points so many frames after one of its frames (before, where negative); |later| is 1 at most."""
+        here, other = self.at(row), row + (1 if later > 0 else -1)
+        if later == 0 or not 0 <= other < len(self):
+            return here
+        there, share = self.at(other), np.float32(abs(later))
+        plate, lower = (a + share * (b - a) for a, b in ((here.plate, there.plate), (here.lower, there.lower)))
+        return Aim(plate, lower, here.placement)
+
     def at(self, row: int) -> Aim:
         """The points of one of its frames."""
         one = self.rows[row : row + 1]
