@@ -1,9 +1,11 @@
 """Something before the mouth stays as it was filmed, and bare mouths are dubbed whole.
 
 Over clips of held-out speakers things are drawn whose place is known: fingers in the colour of the cheek, a microphone,
-a board, passing before the mouth during the middle third. The films are lossless (FFV1), so what a dub changes is what
+a board, passing before the mouth during the middle third, and a caption that stands there (a typeface that the net
+never saw). The films are lossless (FFV1), so what a dub changes is what
 was painted. "kept": share of the thing's pixels, off its very edge, that differ by no more than 8 codes of 255 from the
-film; "kept before lips": of those before the lips alone, which a dub that sees nothing paints over. On the films
+film; "kept before lips": of those before the lips alone, which a dub that sees nothing paints over. "ghosts": pixels in
+the colour of the caption where it is not, against its own: letters learnt as skin and painted elsewhere. On the films
 without a thing, "held back" is the share of dubbed frames that were shielded without need.
 """
 
@@ -34,11 +36,13 @@ SPEAKERS = (
     "latentsync_man",
     "tcd_woman",
 )
-THINGS = ("fingers", "microphone", "board")
+THINGS = ("fingers", "microphone", "board", "caption")
+_WORDS = ("Dubbing", "HE SAID:", "without", "any words", "on a chin", "01:02:03")
 SECONDS = 4.0
 VOICE = "es_dreamtalk1.wav"
 _SAME = 8  # codes of 255
 _EDGE = 0.015  # face widths from a thing's edge that are not judged
+_BESIDE = np.ones((5, 5), np.uint8)  # pixels in which a letter's blurred edge may lie
 _LARGEST = 720  # pixels of the longer side: lossless films are large
 
 
@@ -57,6 +61,7 @@ def run() -> None:
         "pixels of a thing kept, mean": table.mean(covered, "kept"),
         "of those before lips, mean": table.weighted(covered, "kept_before_lips", "before_lips"),
         "of those before lips, worst film": min(float(str(row["kept_before_lips"])) for row in covered),
+        "ghosts of captions, of their pixels": table.mean([row for row in rows if row["thing"] == "caption"], "ghosts"),
         "dubbed frames, with a thing": table.mean(covered, "dubbed"),
         "bare frames held back, mean": table.mean(bare_rows, "held_back"),
     }
@@ -68,12 +73,15 @@ def _row(speaker: str, thing: str, film: Path, folder: Path) -> dict[str, object
     options = DubOptions((VoiceFor(clips.voice(VOICE)),))
     told = dub.dub(film, out, options, store=talker.store())
     whole, before_lips = np.zeros(2), np.zeros(2)  # (kept, all) pixels
+    ghosts, letters = 0, 0
     with np.load(film.with_suffix(".npz")) as truth:
         for before, after, index in zip(_pictures(film), _pictures(out), range(len(truth["thing"])), strict=False):
             same = np.abs(before.astype(int) - after).max(-1) <= _SAME
             there = truth["thing"][index] > 0
             for total, where in ((whole, there), (before_lips, there & (truth["lips"][index] > 0))):
                 total += (same[where].sum(), where.sum())
+            ghosts += int((_yellow(after) & ~cv2.dilate(_yellow(before).astype(np.uint8), _BESIDE).astype(bool)).sum())
+            letters += int(_yellow(before).sum())
     return {
         "speaker": speaker,
         "thing": thing,
@@ -83,7 +91,13 @@ def _row(speaker: str, thing: str, film: Path, folder: Path) -> dict[str, object
         "kept": whole[0] / whole[1] if whole[1] else "",
         "before_lips": int(before_lips[1]),
         "kept_before_lips": before_lips[0] / before_lips[1] if before_lips[1] else "",
+        "ghosts": ghosts / letters if thing == "caption" else "",
     }
+
+
+def _yellow(picture: np.ndarray) -> np.ndarray:
+    """Where a caption's letters are, and nothing of a face."""
+    return (picture[..., 0] > 190) & (picture[..., 1] > 150) & (picture[..., 2] < 90)
 
 
 def _pictures(path: Path) -> Iterator[np.ndarray]:
@@ -116,7 +130,8 @@ def _filmed(shot: Footage, thing: str | None, folder: Path) -> Path:
                 cv2.fillPoly(lips[frame.index], [np.round(outline).astype(np.int32)], 255)
                 if thing is not None and count // 3 <= frame.index < 2 * count // 3:
                     share = (frame.index - count // 3) / (count / 3)
-                    picture, things[frame.index] = _with(thing, picture, places[row], unit, share)
+                    at = np.median(places, 0) if thing == "caption" else places[row]
+                    picture, things[frame.index] = _with(thing, picture, at, unit, share)
             film.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format="yuv420p")))
         film.mux(stream.encode(None))
     np.savez_compressed(path.with_suffix(".npz"), thing=things, lips=lips)
@@ -134,6 +149,8 @@ def _with(
     `points`: (4, 2) `_PLACED_BY`, pixels.
     """
     middle = points[:2].mean(0) + unit * np.array([0.5 * (share - 0.5), 0.12 * math.cos(6 * share)])
+    if thing == "caption":
+        return _captioned(picture, points[1], unit, share)
     shape, light = np.zeros(picture.shape[:2], np.uint8), np.zeros(picture.shape[:2], np.float32)
     if thing == "fingers":
         for number in range(3):
@@ -160,6 +177,20 @@ def _with(
     covered = picture * (1 - alpha) + np.clip(light[..., None] * colour, 0, 255) * alpha
     side = 2 * max(1, round(_EDGE * unit)) + 1
     return np.rint(covered).astype(np.uint8), cv2.erode(shape, np.ones((side, side), np.uint8)) // 255 * 255
+
+
+def _captioned(picture: np.ndarray, lower_lip: np.ndarray, unit: float, share: float) -> tuple[np.ndarray, np.ndarray]:
+    """Yellow letters with black outlines from the lower lip down, another word every few frames."""
+    word, face, size = _WORDS[int(share * len(_WORDS))], cv2.FontFace("uni"), max(8, round(0.2 * unit))
+    _, _, width, _ = cv2.getTextSize((9999, 9999), word, (0, 0), face, size, 400)
+    at = _pixel(lower_lip + np.array([-width / 2, 0.26 * unit]))
+    letters = np.zeros(picture.shape[:2], np.uint8)
+    cv2.putText(letters, word, at, (255,), face, size, 400)
+    side = 2 * max(1, round(0.012 * unit)) + 1
+    outlined = cv2.dilate(letters, np.ones((side, side), np.uint8))
+    covered = picture * (1 - outlined[..., None] / 255.0)
+    covered = covered + letters[..., None] / 255.0 * (np.array([255, 220, 0]) - covered)
+    return np.rint(covered).astype(np.uint8), (outlined == 255).astype(np.uint8) * 255
 
 
 def _around(picture: np.ndarray, point: np.ndarray, reach: int) -> np.ndarray:

@@ -83,7 +83,9 @@ def rgb(frame: Frame, width: int | None = None, height: int | None = None) -> np
     if frame.parity is not None:
         lines = rgb(replace(frame, parity=None))[frame.parity :: 2]
         whole = color.with_lines_between(lines, frame.parity)
-        return whole if width is None or height is None else cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA)
+        if width is None or height is None:
+            return whole
+        return cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA)
     picture = frame.picture
     full = picture.color_range == ColorRange.JPEG or picture.format.name.startswith("yuvj")
     return picture.reformat(
