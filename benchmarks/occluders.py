@@ -41,6 +41,7 @@ _WORDS = ("Dubbing", "HE SAID:", "without", "any words", "on a chin", "01:02:03"
 SECONDS = 4.0
 VOICE = "es_dreamtalk1.wav"
 _SAME = 8  # codes of 255
+_ENOUGH = 1000  # pixels: of fewer a share says nothing
 _EDGE = 0.015  # face widths from a thing's edge that are not judged
 _BESIDE = np.ones((5, 5), np.uint8)  # pixels in which a letter's blurred edge may lie
 _LARGEST = 720  # pixels of the longer side: lossless films are large
@@ -56,11 +57,12 @@ def run() -> None:
             for thing in THINGS:
                 rows.append(table.said(_row(speaker, thing, _filmed(shot, thing, Path(folder)), Path(folder))))
     covered = [row for row in rows if row["thing"] != "nothing"]
+    over_lips = [row for row in covered if int(str(row["before_lips"])) >= _ENOUGH]
     bare_rows = [row for row in rows if row["thing"] == "nothing"]
     summary = {
         "pixels of a thing kept, mean": table.mean(covered, "kept"),
         "of those before lips, mean": table.weighted(covered, "kept_before_lips", "before_lips"),
-        "of those before lips, worst film": min(float(str(row["kept_before_lips"])) for row in covered),
+        f"of those before lips, worst film with {_ENOUGH} of them": min(float(str(row["kept_before_lips"])) for row in over_lips),
         "ghosts of captions, of their pixels": table.mean([row for row in rows if row["thing"] == "caption"], "ghosts"),
         "dubbed frames, with a thing": table.mean(covered, "dubbed"),
         "bare frames held back, mean": table.mean(bare_rows, "held_back"),

@@ -107,19 +107,21 @@ def _part(
     seen: Footage,
     elsewhere: np.ndarray | None,
 ) -> Part:
-    """One unbroken run of frames. `elsewhere`: as `_elsewhere` gives."""
+    """One unbroken run of frames; where a picture is held so is its mouth. `elsewhere`: as `_elsewhere` gives."""
     measured, index = person.measured, actor.library.index
-    goal = calibration.project(wanted[measured.indices[run.rows]], actor.upright, actor.calibration)
-    place = measured.placement.rows(run.rows)
+    pictures, times = run.pictures(measured.held)
+    goal = calibration.project(wanted[measured.indices[pictures.rows]], actor.upright, actor.calibration)
+    place = measured.placement.rows(pictures.rows)
     moved = np.float32(0) if elsewhere is None else elsewhere
-    goal = targets.settled(goal + actor.posture.at(place.rotation) + moved, float(seen.video.frame_rate))
-    aimed = targets.aim(measured, run.rows, goal, run.weight, jaw)
+    rate = float(seen.video.frame_rate) * len(times) / int(times.sum())
+    goal = targets.settled(goal + actor.posture.at(place.rotation) + moved, rate)
+    aimed = targets.aim(measured, pictures.rows, goal, pictures.weight, jaw)
     period = seen.period or len(seen.pts)
     in_shot = measured.indices[measured.shot == measured.shot[run.rows][0]] % period
     shot = ELSEWHERE if elsewhere is not None else index.shot_of(in_shot)
     tone = index.tone_at(aimed.indices % period, shot)
     choice = retrieve(Wanted(aimed.mouths - moved, place.rotation, place.scale, shot, tone), index)
-    return Part(aimed, choice, painter, index.points + moved, shot)
+    return Part(aimed.shown(run.rows, times), choice.shown(times), painter, index.points + moved, shot)
 
 
 def expression_of(person: Person, actor: model.ActorModel, seen: Footage) -> np.ndarray:

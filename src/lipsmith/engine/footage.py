@@ -282,6 +282,7 @@ def _repeated(person: Person, once: int, shots: int, count: int) -> Person:
         tiled(seen.usable),
         tiled(seen.bare),
         tiled(seen.detail),
+        tiled(seen.held),
     )
     heard = None if person.heard is None else MouthPath(tiled(person.heard.coefficients))
     return replace(person, measured=measured, heard=heard)

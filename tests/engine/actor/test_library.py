@@ -38,6 +38,7 @@ def measured(lower: np.ndarray, jitter: np.ndarray, unit: float, middle: float) 
         everywhere,
         everywhere,
         np.ones(count, np.float32),
+        np.zeros(count, bool),
     )
 
 

@@ -37,6 +37,7 @@ def a_track(doubt: np.ndarray, shot: np.ndarray | None = None, covered: np.ndarr
         np.zeros(count, np.int32) if shot is None else shot,
         landmarks[:, : len(LOWER_FACE)].copy(),
         np.ones(count, np.float32),
+        np.zeros(count, bool),
         np.zeros(LENGTH, np.float32),
     )
 

@@ -17,7 +17,12 @@ from lipsmith.engine.faces.points import KEPT, LOWER_FACE
 from lipsmith.engine.faces.track import FaceTrack, Look, Nets, Tracker
 
 
-def a_track(values: np.ndarray, indices: np.ndarray | None = None, shot: np.ndarray | None = None) -> FaceTrack:
+def a_track(
+    values: np.ndarray,
+    indices: np.ndarray | None = None,
+    shot: np.ndarray | None = None,
+    held: np.ndarray | None = None,
+) -> FaceTrack:
     count = len(values)
     landmarks = np.repeat(values[:, None, None].astype(np.float32), len(KEPT), 1).repeat(3, 2)
     return FaceTrack(
@@ -30,6 +35,7 @@ def a_track(values: np.ndarray, indices: np.ndarray | None = None, shot: np.ndar
         np.zeros(count, np.int32) if shot is None else shot,
         landmarks[:, : len(LOWER_FACE)].copy(),
         np.ones(count, np.float32),
+        np.zeros(count, bool) if held is None else held,
         np.zeros(LENGTH, np.float32),
     )
 
@@ -52,6 +58,15 @@ def test_smoothing_never_crosses_a_cut() -> None:
     made = a_track(step, shot=np.repeat([0, 1], 20).astype(np.int32))
     track.smooth(made, 25.0)
     assert np.allclose(made.landmarks[:, 0, 0], step, atol=1e-3)
+
+
+def test_a_held_picture_is_one() -> None:
+    walk = np.cumsum(np.random.default_rng(0).normal(0, 3, 40))
+    once, twice = a_track(walk), a_track(np.repeat(walk, 2), held=np.tile([False, True], 40))
+    track.smooth(once, 25.0)
+    track.smooth(twice, 50.0)
+    assert np.allclose(twice.landmarks[::2], once.landmarks, atol=1e-4)
+    assert np.allclose(twice.landmarks[1::2], twice.landmarks[::2])
 
 
 @pytest.mark.parametrize(("frames", "size"), [(5, 5), (6, 5), (40, 7), (41, 15)])
@@ -80,6 +95,7 @@ def test_rows_of_a_track_belong_together() -> None:
             np.zeros(3),
             np.zeros((3, len(LOWER_FACE), 3), np.float32),
             np.ones(3),
+            np.zeros(3, bool),
             np.zeros(LENGTH, np.float32),
         )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from lipsmith.engine.faces.align import Placement
@@ -22,7 +24,17 @@ def a_face(count: int, usable: np.ndarray | None = None, shot: np.ndarray | None
         np.ones(count, bool) if usable is None else usable,
         np.ones(count, bool) if usable is None else usable,
         np.ones(count, np.float32),
+        np.zeros(count, bool),
     )
+
+
+def test_a_held_picture_is_shown_again() -> None:
+    face = replace(a_face(60), held=np.isin(np.arange(60) % 5, (3, 4)))
+    (run,) = runs(face, np.arange(60) / 25, (), (Span(4 / 25, 2.0),))
+    pictures, times = run.pictures(face.held)
+    assert run.rows[0] == 4 and pictures.rows[0] == 4, "where a run begins its first picture is new"
+    assert times.sum() == len(run.rows) and set(times[1:-1].tolist()) == {1, 3}
+    assert np.array_equal(np.repeat(pictures.rows, times)[1:], run.rows[1:] - np.maximum(run.rows[1:] % 5 - 2, 0))
 
 
 def test_a_whole_shot_has_hard_ends() -> None:

@@ -43,6 +43,7 @@ class Measured:
     usable: np.ndarray  # (N,) bool: near, frontal and certain enough to be dubbed
     bare: np.ndarray  # (N,) bool: usable, and nothing is before the lips: those may be learned from and judged by
     detail: np.ndarray  # (N,) float32, as `detail.detail`
+    held: np.ndarray  # (N,) bool: the picture of the row before is shown once more
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -99,6 +100,7 @@ def measure(track: FaceTrack) -> Measured:
         usable,
         usable & ~_covered(track, usable),
         track.detail,
+        track.held,
     )
 
 

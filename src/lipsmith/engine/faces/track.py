@@ -32,6 +32,7 @@ from lipsmith.engine.heap import giving_back
 from lipsmith.engine.media import decode, shots
 from lipsmith.engine.media.combing import CombFinder
 from lipsmith.engine.media.gops import Excerpt
+from lipsmith.engine.media.held import HeldFinder
 from lipsmith.engine.media.probe import require_video
 from lipsmith.engine.media.spec import MediaSpec
 from lipsmith.engine.progress import Progress, silent
@@ -65,6 +66,7 @@ class FaceTrack:
     shot: np.ndarray  # (N,) int32: number of the shot, from 0
     raw: np.ndarray  # (N, P, 3) float32: LOWER_FACE as the net saw each picture by itself: pixels are taken from there
     detail: np.ndarray  # (N,) float32, as `detail.detail`: little where he is out of focus or turns fast
+    held: np.ndarray  # (N,) bool: the picture of the row before is shown once more
     identity: np.ndarray  # (128,) float32: who he is, as `identity.FaceIdentity` sees him in the mean
 
     def __post_init__(self) -> None:
@@ -128,12 +130,12 @@ class Tracker:
         if len(self._waiting) == CHUNK:
             self._process()
 
-    def finish(self) -> tuple[FaceTrack, ...]:
-        """All tracks, most screen time first."""
+    def finish(self, held: frozenset[int] = frozenset()) -> tuple[FaceTrack, ...]:
+        """All tracks, most screen time first. `held`: frames that show the picture before them once more."""
         if self._waiting:
             self._process()
         found = sorted(persons([face for face in self._faces if face.rows]), key=_screen_time, reverse=True)
-        return tuple(self._track(number, person) for number, person in enumerate(found, 1))
+        return tuple(self._track(number, person, held) for number, person in enumerate(found, 1))
 
     def _process(self) -> None:
         looks, self._waiting = self._waiting, []
@@ -227,7 +229,7 @@ class Tracker:
         self._faces.append(Appearance(region, index - 1, self._shot))
         return self._faces[-1]
 
-    def _track(self, number: int, person: Person) -> FaceTrack:
+    def _track(self, number: int, person: Person, held: frozenset[int]) -> FaceTrack:
         rows = [row for each in person.appearances for row in each.rows]
         order = np.argsort([row.frame for row in rows])
         landmarks = np.concatenate([block for each in person.appearances for block in each.closed()])[order]
@@ -244,6 +246,7 @@ class Tracker:
             np.array(shot, np.int32),
             landmarks[:, : len(LOWER_FACE)].copy(),
             np.array(sharp, np.float32),
+            _shown_again(np.array(indices), np.array(shot), held),
             person.identity,
         )
         smooth(track, self._frame_rate)
@@ -252,13 +255,21 @@ class Tracker:
 
 def smooth(track: FaceTrack, frame_rate: float) -> None:
     """Takes the net's jitter out of a track's landmarks in place, segment by segment, without delay."""
-    window = max(5, 2 * round(_SMOOTH_SECONDS * frame_rate / 2) + 1)
     for rows in track.segments():
-        length = rows.stop - rows.start
+        first = np.flatnonzero(~track.held[rows])  # a picture that is held is one, however long it is seen
+        length = len(first)
+        pace = frame_rate * (length / (rows.stop - rows.start))
+        window = max(5, 2 * round(_SMOOTH_SECONDS * pace / 2) + 1)
         size = min(window, length if length % 2 else length - 1)
-        if size < 5:
-            continue
-        track.landmarks[rows] = _fitted(track.landmarks[rows], size)
+        counts = np.diff(np.append(first, rows.stop - rows.start))
+        pictures = np.add.reduceat(track.landmarks[rows], first) / counts[:, None, None].astype(np.float32)
+        track.landmarks[rows] = np.repeat(_fitted(pictures, size) if size >= 5 else pictures, counts, 0)
+
+
+def _shown_again(indices: np.ndarray, shot: np.ndarray, held: frozenset[int]) -> np.ndarray:
+    """(N,) bool: rows that show the picture of the row before."""
+    follows = np.append(False, (np.diff(indices) == 1) & (np.diff(shot) == 0))
+    return follows & np.isin(indices, sorted(held))
 
 
 def _fitted(values: np.ndarray, size: int) -> np.ndarray:
@@ -373,7 +384,7 @@ def watch(
     scale = min(1.0, _LONGEST_SIDE / max(video.width, video.height))
     size = (round(video.width * scale), round(video.height * scale)) if scale < 1 else (None, None)
     tracker = Tracker(nets, frame_rate=float(video.frame_rate), rotation_degrees=video.rotation_degrees)
-    finder, combs, stamps = shots.CutFinder(), CombFinder(), []
+    finder, combs, holds, stamps = shots.CutFinder(), CombFinder(), HeldFinder(), []
     cuts: list[int] = []
     begun = 0  # first frame of the present stretch
     waiting: deque[tuple[int, np.ndarray]] = deque()
@@ -391,7 +402,9 @@ def watch(
             finder, begun = shots.CutFinder(), frame.index
         combs.push(frame)
         picture = decode.rgb(frame.of_field(0) if combs.combed else frame, *size)
-        finder.push(_small(picture), frame.index)
+        small = _small(picture)
+        finder.push(small, frame.index)
+        holds.push(small, frame.index)
         waiting.append((frame.index, picture))
         stamps.append(frame.pts)
         if len(waiting) > shots.DECISION_FRAMES:
@@ -401,7 +414,7 @@ def watch(
     while waiting:
         release()
     cuts += finder.cuts()
-    tracks = tracker.finish()
+    tracks = tracker.finish(holds.held())
     cuts = sorted({*cuts, *tracker.dissolves})
     if scale < 1:
         for track in tracks:

@@ -56,6 +56,10 @@ class Choice:
     rows: np.ndarray  # (T,) int library rows
     alternatives: np.ndarray  # (T, CANDIDATES) int library rows, best first: what they cost and how unlike they look
 
+    def shown(self, times: np.ndarray) -> Choice:
+        """Each frame's so many times, (T,) int."""
+        return Choice(np.repeat(self.rows, times), np.repeat(self.alternatives, times, axis=0))
+
 
 def retrieve(wanted: Wanted, index: Index) -> Choice:
     """The path of least cost (Viterbi over the best candidates of each frame)."""

@@ -26,6 +26,15 @@ class Run:
     rows: np.ndarray  # (T,) int
     weight: np.ndarray  # (T,) float32 in (0, 1]
 
+    def pictures(self, held: np.ndarray) -> tuple[Run, np.ndarray]:
+        """The rows that show a picture for the first time, and how often each is shown, (U,) int.
+
+        `held`: (N,) bool, a row per row of the measured face.
+        """
+        first = ~held[self.rows]
+        first[0] = True
+        return Run(self.rows[first], self.weight[first]), np.diff(np.append(np.flatnonzero(first), len(first)))
+
 
 def runs(measured: Measured, seconds: np.ndarray, cuts: Sequence[int], spans: Sequence[Span]) -> tuple[Run, ...]:
     """All runs of a face. `seconds`: (F,) time of every frame of the video; no spans: everywhere."""

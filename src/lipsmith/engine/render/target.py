@@ -6,7 +6,7 @@ as this actor's do: a ridge regression on his own footage says how. Knows no pix
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
@@ -77,6 +77,11 @@ class Target:
     def indices(self) -> np.ndarray:
         """(T,) int64 frame indices in the stream."""
         return self.measured.indices[self.rows]
+
+    def shown(self, rows: np.ndarray, times: np.ndarray) -> Target:
+        """Each of its frames so many times: (T,) rows of `measured`, (U,) int."""
+        mouths, weight = (np.repeat(values, times, axis=0) for values in (self.mouths, self.weight))
+        return replace(self, rows=rows, mouths=mouths, weight=weight)
 
     def between(self, row: int, later: float) -> Aim:
         """The points so many frames after one of its frames (before, where negative); |later| is 1 at most."""
