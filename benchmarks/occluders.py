@@ -62,7 +62,9 @@ def run() -> None:
     summary = {
         "pixels of a thing kept, mean": table.mean(covered, "kept"),
         "of those before lips, mean": table.weighted(covered, "kept_before_lips", "before_lips"),
-        f"of those before lips, worst film with {_ENOUGH} of them": min(float(str(row["kept_before_lips"])) for row in over_lips),
+        f"of those before lips, worst film with {_ENOUGH} of them": min(
+            float(str(row["kept_before_lips"])) for row in over_lips
+        ),
         "ghosts of captions, of their pixels": table.mean([row for row in rows if row["thing"] == "caption"], "ghosts"),
         "dubbed frames, with a thing": table.mean(covered, "dubbed"),
         "bare frames held back, mean": table.mean(bare_rows, "held_back"),
