@@ -7,6 +7,7 @@ from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -30,7 +31,8 @@ from lipsmith.weights import WeightStore
 
 CPU = torch.device("cpu")
 COVERED = range(16, 32)
-BLUE = (90, 200, 90)  # Y, U, V
+BLUE, YELLOW, BLACK = (90, 200, 90), (210, 16, 146), (16, 128, 128)  # Y, U, V
+CAPTIONS = cv2.FontFace("sans")
 
 
 def board(seen: footage.Footage, index: int) -> Box:
@@ -95,6 +97,55 @@ def test_it_stays_and_the_mouth_beside_it_moves(seen: footage.Footage, actor_fil
             was, now = (color.read_codes(frame, beside).astype(int) for frame in (before, after))
             assert (np.abs(was - now) > 8).mean() > 0.02
     assert performance.tally.shielded == set(COVERED)
+
+
+def captioned(seen: footage.Footage, count: int) -> Iterator[Frame]:
+    """Of the shot, words across the chin, others every ten frames; they stand where they are."""
+    unit = seen.main.measured.usual_width
+    x, y = np.median(seen.main.measured.in_picture(17)[:count, 0], 0)
+    for frame in islice(decode.frames(seen.spec), count):
+        word, size = ("SO THIS", "is how", "we BEGIN", "again")[frame.index // 10 % 4], round(0.2 * unit)
+        letters = np.zeros((seen.video.height, seen.video.width), np.uint8)
+        cv2.putText(letters, word, (round(x - 0.4 * unit), round(y + 0.2 * unit)), (255,), CAPTIONS, size, 700)
+        edged = cv2.dilate(letters, np.ones((5, 5), np.uint8)) / np.float32(255)
+        whole = Box(0, 0, seen.video.width, seen.video.height)
+        codes = color.read_codes(frame, whole)
+        codes[:] = np.where(letters[..., None] > 127, YELLOW, BLACK)
+        color.write_codes(frame, whole, codes, edged)
+        yield frame
+
+
+def test_captions_stay_and_are_learnt_nowhere(seen: footage.Footage, store: WeightStore, tmp_path: Path) -> None:
+    count, nets, out = 40, Nets(store, CPU), tmp_path / "actor"
+    tracker = Tracker(nets, frame_rate=25.0)
+    for frame in captioned(seen, count):
+        tracker.push(Look(frame.index, decode.rgb(frame)))
+    person = replace(seen.main, measured=measure(tracker.finish()[0]), heard=None)
+    filmed = replace(seen, people=(person,))
+    model.train(
+        person.measured,
+        captioned(seen, count),
+        seen.video,
+        out,
+        footage=seen.spec.path,
+        actor=1,
+        identity=person.identity,
+        occluders=OccluderFinder(CPU),
+    )
+    with model.load(out) as actor:
+        amount = (0.03 + 0.03 * np.sin(np.arange(len(seen.pts)) / 2))[:, None, None]
+        wanted = actor.calibration.rest + amount * actor.calibration.opening
+        performance = Performance(seen.video, nets, cast_parts(filmed, person, actor, wanted))
+        played = performance.play(captioned(seen, count))
+        yellow, kept, strange = 0, 0, 0
+        for before, after in zip(captioned(seen, count), played, strict=True):
+            was, now = decode.rgb(before).astype(int), decode.rgb(after).astype(int)
+            letters, painted = (picture[..., 0] - picture[..., 2] > 130 for picture in (was, now))
+            yellow, kept = yellow + letters.sum(), kept + (np.abs(was - now).max(-1) <= 8)[letters].sum()
+            strange += (painted & ~cv2.dilate(letters.astype(np.uint8), np.ones((7, 7), np.uint8)).astype(bool)).sum()
+    assert len(performance.tally.dubbed) == count
+    assert kept > 0.95 * yellow
+    assert strange < 0.01 * yellow
 
 
 def test_a_bare_mouth_is_dubbed_whole(seen: footage.Footage, actor_file: Path, store: WeightStore) -> None:

@@ -392,8 +392,8 @@ def _warnings(
             told.append(f"{voice.path.name} ends {length - role.seconds:.1f} s before the video; the mouth rests then.")
     if tally.shielded:
         told.append(
-            f"In {_counted(tally.shielded)} something lies before a dubbed face (a hand, a microphone); it stays as "
-            "it was filmed."
+            f"In {_counted(tally.shielded)} something lies before a dubbed face (a hand, a microphone, words); "
+            "it stays as it was filmed."
         )
     if len(tally.drawn) > _WORTH_TELLING * len(tally.dubbed):
         told.append(

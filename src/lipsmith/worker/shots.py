@@ -20,7 +20,7 @@ from lipsmith.service.generate import priority_of
 from lipsmith.service.tables import Actor, Job, Shot, Upload, now, reading, transaction
 from lipsmith.worker.child import Hands, Standing, TaskFailed, Unwanted, Watcher
 
-MADE_VERSION = "3"  # of what the engine keeps of a shot; another one makes it anew
+MADE_VERSION = "4"  # of what the engine keeps of a shot; another one makes it anew
 _PREPARED = "prepared.json"  # what was found, beside the rest that is kept of a shot
 _PREPARED_SHARE = 50  # percent of a shot's way
 
