@@ -112,8 +112,8 @@ def _filmed(shot: Footage, thing: str | None, folder: Path) -> Path:
     """A lossless, silent film of the clip's first seconds, and beside it what is where in it."""
     path = folder / f"{thing}.mkv"
     video = shot.video
-    scale = min(1.0, _LARGEST / max(video.width, video.height))
-    width, height = (2 * round(side * scale / 2) for side in (video.width, video.height))
+    scale = min(1.0, _LARGEST / max(video.seen_width, video.height))
+    width, height = (2 * round(side * scale / 2) for side in (video.seen_width, video.height))
     count = min(len(shot.pts), round(SECONDS * float(video.frame_rate)))
     person = shot.people[0]
     rows = {int(index): row for row, index in enumerate(person.measured.indices)}
@@ -129,7 +129,7 @@ def _filmed(shot: Footage, thing: str | None, folder: Path) -> Path:
             picture = cv2.resize(decode.rgb(frame), (width, height), interpolation=cv2.INTER_AREA)
             if frame.index in rows:
                 row = rows[frame.index]
-                outline = lips_of[row] * (width / video.width, height / video.height)
+                outline = lips_of[row] * (width / video.seen_width, height / video.height)
                 unit = float(person.measured.placement.scale[row]) * scale
                 cv2.fillPoly(lips[frame.index], [np.round(outline).astype(np.int32)], 255)
                 if thing is not None and count // 3 <= frame.index < 2 * count // 3:

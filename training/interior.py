@@ -116,7 +116,7 @@ def insides(path: Path, nets: Nets) -> list[Inside]:
         placement = measured.placement.rows(slice(at[frame.index], at[frame.index] + 1))
         points = placement.to_picture(measured.seen(at[frame.index])[None])[0, :, :2]
         unit = float(placement.scale[0])
-        if unit >= LEAST_FACE and (one := inside(frame, points, unit, tones, video.width, video.height)):
+        if unit >= LEAST_FACE and (one := inside(frame, points, unit, tones, video.seen_width, video.height)):
             found.append(one)
     return found
 

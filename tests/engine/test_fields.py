@@ -1,11 +1,14 @@
-"""A film of fields: a mouth is painted into each, for its own time and place."""
+"""Films whose pictures are not what is seen: of two fields each, of squeezed columns."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from fractions import Fraction
 from itertools import islice
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import pytest
 
@@ -26,21 +29,31 @@ COUNT = 50
 
 
 @pytest.fixture(scope="module")
-def film(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two seconds of a child, twice as fast: of each two pictures one gives the even lines, one the odd."""
-    path = tmp_path_factory.mktemp("fields") / "fields.mkv"
+def pictures(clips: Path) -> list[np.ndarray]:
+    """Four seconds of a child."""
     filmed = decode.frames(probe(clips / "video/child_green_512_9s.mp4"))
-    pictures = [decode.rgb(frame) for frame in islice(filmed, 2 * COUNT)]
+    return [decode.rgb(frame) for frame in islice(filmed, 2 * COUNT)]
+
+
+def write(path: Path, pictures: Sequence[np.ndarray], sample_aspect: Fraction = Fraction(1)) -> Path:
+    """Silent; lossless but in MP4."""
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("ffv1", rate=25)
+        stream = container.add_stream("libx264" if path.suffix == ".mp4" else "ffv1", rate=25)
         stream.height, stream.width = pictures[0].shape[:2]
-        stream.pix_fmt = "yuv422p"
-        for first, second in zip(pictures[::2], pictures[1::2], strict=True):
-            woven = first.copy()
-            woven[1::2] = second[1::2]
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(woven, format="rgb24").reformat(format="yuv422p")))
+        stream.pix_fmt, stream.codec_context.sample_aspect_ratio = "yuv422p", sample_aspect
+        for picture in pictures:
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format="yuv422p")
+            container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return path
+
+
+@pytest.fixture(scope="module")
+def film(pictures: list[np.ndarray], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twice as fast: of each two pictures one gives the even lines, one the odd."""
+    woven = np.array(pictures[::2])
+    woven[:, 1::2] = np.array(pictures[1::2])[:, 1::2]
+    return write(tmp_path_factory.mktemp("fields") / "fields.mkv", list(woven))
 
 
 def teeth(lines: np.ndarray) -> float:
@@ -72,6 +85,23 @@ def test_each_field_gets_a_mouth_of_its_own(film: Path, clips: Path, store: Weig
     in_both = [np.mean([teeth(lines) for lines in film]) for film in (before, after)]
     assert in_one[1] < 1.5 * in_one[0], "a mouth of two moments would stand in one field as teeth: 3 times as many"
     assert 0.6 < in_both[1] / in_both[0] < 1.4, "and between fields it moves as the face does"
+
+
+def test_a_squeezed_face_is_seen_as_it_is_shown(
+    pictures: list[np.ndarray], clips: Path, store: WeightStore, tmp_path: Path
+) -> None:
+    """Anamorphic pixels, two to one: what the nets see is a face, and what is painted is where his mouth is coded."""
+    squeezed = [cv2.resize(p, (256, 512), interpolation=cv2.INTER_AREA) for p in pictures[:COUNT]]
+    film, out = write(tmp_path / "film.mp4", squeezed, Fraction(2)), tmp_path / "out.mp4"
+    told = dub.dub(film, out, DubOptions((VoiceFor(clips / "audio/es_dreamtalk1.wav"),)), store=store)
+    assert told.frames_dubbed == COUNT
+    pairs = zip(decode.frames(probe(film)), decode.frames(probe(out)), strict=True)
+    changed = np.mean([np.abs(color.luma(a).astype(int) - color.luma(b)) > 20 for a, b in pairs], 0)
+    y, x = np.indices(changed.shape)
+    assert changed.shape == (512, 256)
+    middle = (changed * x).sum() / changed.sum(), (changed * y).sum() / changed.sum()
+    assert 110 < middle[0] < 150 and 330 < middle[1] < 420, "the mouth of this clip"
+    assert max(part.mean() for part in (changed[:250], changed[:, :40], changed[:, -40:])) < 1e-3 < changed.mean()
 
 
 def test_a_progressive_film_is_painted_whole(seen: footage.Footage) -> None:

@@ -212,9 +212,9 @@ def _person(track: FaceTrack, pts: np.ndarray, video: VideoSpec, heard: _Heard |
     measured = measure(track)
     seconds = (pts[measured.indices] - pts[0]) * float(video.time_base)
     offset = sync.NOTHING if heard is None else sync.score(heard.points, measured, seconds - heard.start_seconds)
-    middle = measured.region[:, :2].mean(0) / (video.width, video.height)
+    middle = measured.region[:, :2].mean(0) / (video.seen_width, video.height)
     central = 1 - float(np.linalg.norm(middle - 0.5)) / 0.71
-    size = measured.usual_width / min(video.width, video.height)
+    size = measured.usual_width / min(video.seen_width, video.height)
     share = float(measured.usable.sum()) / len(pts) + 1e-3 * len(track) / len(pts)
     speaks = max(0.0, offset.correlation)
     said = None

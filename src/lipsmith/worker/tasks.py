@@ -287,10 +287,10 @@ def _mouths(seen: Footage, person: Person) -> dict[str, Any]:
     measured, video = person.measured, seen.video
     stride = max(1, round(float(video.frame_rate) / _MOUTHS_PER_SECOND))
     some = slice(None, None, stride)
-    middle = measured.in_picture(*MOUTH, rows=some).mean(1) / (video.width, video.height)
+    middle = measured.in_picture(*MOUTH, rows=some).mean(1) / (video.seen_width, video.height)
     for _ in range(video.rotation_degrees // 90 % 4):  # upright, as it is shown
         middle = np.stack([middle[:, 1], 1 - middle[:, 0]], 1)
-    upright = video.height if video.rotation_degrees % 180 else video.width
+    upright = video.height if video.rotation_degrees % 180 else video.seen_width
     width = measured.placement.scale[some] / upright
     rows = np.column_stack([seen.seconds[measured.indices[some]], middle, width])
     return {"face": person.actor, "at": rows.round(4).tolist()}

@@ -1,11 +1,13 @@
-"""Fields: found where they are, read and written alone."""
+"""Fields and squeezed pictures: found where they are, read and written as they are seen."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 
 import av
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -78,6 +80,44 @@ def test_a_field_is_written_into_its_own_lines(
     after = color.read_codes(field, box)
     own = slice((parity - box.top) % 2, None, 2)
     assert (after[own, :, 0] == codes[own, :, 0] // 2).all()
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    pix_fmt=st.sampled_from(FORMATS),
+    corner=st.tuples(st.integers(0, 10), st.integers(0, 10)),
+    extent=st.tuples(st.integers(2, 60), st.integers(2, 60)),
+    parity=st.sampled_from([None, 0, 1]),
+    stretch=st.sampled_from([64 / 45, 4 / 3, 2.0]),
+)
+def test_a_squeezed_picture_is_edited_as_it_is_seen(
+    pix_fmt: str, corner: tuple[int, int], extent: tuple[int, int], parity: int | None, stretch: float
+) -> None:
+    frame = replace(noise(pix_fmt, 60, 64), parity=parity, stretch=stretch)
+    width, before = round(60 * stretch), planes(frame)
+    left, top = corner
+    box = Box(left, top, min(left + extent[0], width), min(top + extent[1], 64)).aligned(2, width, 64)
+    codes = color.read_codes(frame, box)
+    assert codes.shape == (box.height, box.width, 3)
+    color.write_codes(frame, box, codes, np.ones(codes.shape[:2], np.float32))
+    assert planes(frame) == before, "unchanged codes are the plate"
+
+
+def test_what_is_painted_into_a_squeezed_picture_lies_where_it_is_seen() -> None:
+    y, x = np.indices((64, 128))
+    wave = (120 + 60 * np.sin(x / 7) * np.cos(y / 9)).astype(np.uint8)
+    coded = cv2.resize(wave, (64, 64), interpolation=cv2.INTER_AREA)
+    frame = Frame(0, 0, Fraction(1, 25), av.VideoFrame.from_ndarray(coded, format="gray").reformat(format="yuvj444p"))
+    seen = replace(frame, stretch=2.0)
+    box = Box(20, 8, 100, 56)
+    codes = color.read_codes(seen, box)
+    assert np.abs(codes[..., 0].astype(int) - wave[8:56, 20:100]).mean() < 1
+    painted = codes.copy()
+    painted[10:38, 20:60, 0] = 200
+    color.write_codes(seen, box, painted, np.ones(codes.shape[:2], np.float32))
+    after = color.luma(frame).astype(int)
+    assert np.abs(after[20:44, 22:38] - 200).max() <= 2
+    assert np.abs(after[:, :18] - coded[:, :18]).max() == 0 and np.abs(after[:, 44:] - coded[:, 44:]).max() <= 1
 
 
 @pytest.mark.parametrize("parity", [0, 1])

@@ -31,7 +31,8 @@ def test_rgb_is_what_was_encoded(tmp_path: Path, maker: object) -> None:
     spec = probe(maker(tmp_path / "a"))  # type: ignore[operator]
     frame = next(decode.frames(spec))
     picture = decode.rgb(frame)
-    assert picture.shape == (frame.picture.height, frame.picture.width, 3)
+    assert spec.video is not None
+    assert picture.shape == (frame.picture.height, spec.video.seen_width, 3), "squeezed pictures as they are shown"
     assert picture.dtype == np.uint8
     assert decode.rgb(frame, 40, 24).shape == (24, 40, 3)
 

@@ -178,7 +178,7 @@ def train(
             writer, done = LibraryWriter(archive, measured, rows), 0
             wanted = islice((frame for frame in frames if writer.wants(frame.index)), len(rows))
             while few := list(islice(wanted, _TOGETHER)):
-                seen = [writer.glimpse(frame, video.width, video.height) for frame in few]
+                seen = [writer.glimpse(frame, video.seen_width, video.height) for frame in few]
                 strange = shields(seen, occluders, video)
                 for packed in pool.map(writer.packed, seen, repeat(video.coding), strange):
                     writer.add(packed)

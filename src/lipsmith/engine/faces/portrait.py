@@ -28,7 +28,8 @@ def portrait(spec: MediaSpec, measured: Measured, longest_side: int = 512) -> by
     wanted = int(measured.indices[row])
     frame = next(itertools.islice(decode.frames(spec), wanted, None))
     video = require_video(spec)
-    box = _around(measured.region_at(row)).clipped(video.width, video.height).aligned(2, video.width, video.height)
+    size = video.seen_width, video.height
+    box = _around(measured.region_at(row)).clipped(*size).aligned(2, *size)
     rgb = color.codes_to_rgb(color.read_codes(frame, box), video.coding)
     scale = min(1.0, longest_side / max(rgb.shape[:2]))
     small = cv2.resize(rgb, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)

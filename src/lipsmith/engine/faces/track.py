@@ -377,12 +377,12 @@ def watch(
 ) -> Tracking:
     """One pass over a file or an excerpt of it; holds a dozen pictures of at most 1920 pixels at any time.
 
-    Landmarks are in pixels of the coded picture, whatever size they were found at. `Tracking.pts` are all frames' in
-    either case.
+    Landmarks are in pixels of the picture as it is seen, not rotated, whatever size they were found at. `Tracking.pts`
+    are all frames' in either case.
     """
     video = require_video(spec)
-    scale = min(1.0, _LONGEST_SIDE / max(video.width, video.height))
-    size = (round(video.width * scale), round(video.height * scale)) if scale < 1 else (None, None)
+    scale = min(1.0, _LONGEST_SIDE / max(video.seen_width, video.height))
+    size = (round(video.seen_width * scale), round(video.height * scale)) if scale < 1 else (None, None)
     tracker = Tracker(nets, frame_rate=float(video.frame_rate), rotation_degrees=video.rotation_degrees)
     finder, combs, holds, stamps = shots.CutFinder(), CombFinder(), HeldFinder(), []
     cuts: list[int] = []

@@ -46,7 +46,7 @@ def view(frame: Frame, region: Region, video: VideoSpec, patch: Patch | None = N
     half = 0.5 * region.size * _ROTATED
     around = Box(
         int(region.x - half), int(region.y - half), int(region.x + half) + 2, int(region.y + half) + 2
-    ).aligned(2, video.width, video.height)
+    ).aligned(2, video.seen_width, video.height)
     scale = min(1.0, _SIZE / max(around.width, around.height))
     # Of a large face the chroma's own grid is fine enough: nothing need be brought up to be brought down again.
     step = 2 if scale <= 0.5 and color.has_quarter_chroma(video.pix_fmt) else 1

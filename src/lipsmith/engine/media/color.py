@@ -11,7 +11,7 @@ H.264, HEVC and MPEG-2. Files sited otherwise are read and written half a luma p
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import cv2
@@ -34,6 +34,7 @@ _LUMA_WEIGHTS = {
 }
 _DEFAULT_LUMA_WEIGHTS = (0.299, 0.114)
 _TRIANGLE = np.array([[0.25, 0.5, 0.25]], np.float32)
+_SPLINE = 2  # columns that a cubic spline asks for on either side
 _BETWEEN = np.array([[-1], [9], [9], [-1]], np.float32) / 16  # half-way between the middle two
 
 
@@ -107,14 +108,36 @@ def luma(frame: Frame) -> np.ndarray:
 def read_codes(frame: Frame, box: Box) -> np.ndarray:
     """Native codes within `box`: (h, w, 3) uint8 or uint16, Y U V (or R G B), chroma brought linearly to the luma grid.
 
-    Of a field the lines between its own are interpolated. The box must be aligned to the chroma step
-    (`Box.aligned(2, ...)`) and lie inside the picture. Raises UnsupportedVideo.
+    Of a field the lines between its own are interpolated, of a squeezed picture columns. The box must be aligned to the
+    chroma step (`Box.aligned(2, ...)`) and lie inside the picture. Raises UnsupportedVideo.
     """
+    if frame.stretch != 1:
+        around = _around(frame, box)
+        return _unsqueezed(read_codes(replace(frame, stretch=1.0), around), frame.stretch, around, box)
     if frame.parity is None:
         return _read(frame, box)
     lines = _lines_of_field(box, frame)
     doubled = with_lines_between(_read(frame, lines), frame.parity)
     return doubled[box.top - 2 * lines.top :][: box.height]
+
+
+def _around(frame: Frame, box: Box) -> Box:
+    """The coded columns that show a box, and those that a spline asks for beside them."""
+    return frame.coded(box, _SPLINE).aligned(2, frame.picture.width, frame.picture.height)
+
+
+def _unsqueezed(codes: np.ndarray, stretch: float, around: Box, box: Box) -> np.ndarray:
+    """(h, w, 3) codes of the coded columns of `around` as they are seen in `box`."""
+    to_coded = np.array([[1 / stretch, 0, (box.left + 0.5) / stretch - 0.5 - around.left], [0, 1, 0]])
+    flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
+    return cv2.warpAffine(codes, to_coded, (box.width, box.height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+
+
+def _squeezed(values: np.ndarray, stretch: float, around: Box, box: Box) -> np.ndarray:
+    """The way back, of float32 that is zero outside `box`."""
+    to_seen = np.array([[stretch, 0, (around.left + 0.5) * stretch - 0.5 - box.left], [0, 1, 0]])
+    flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
+    return cv2.warpAffine(values, to_seen, (around.width, box.height), flags=flags)
 
 
 def with_lines_between(lines: np.ndarray, parity: int) -> np.ndarray:
@@ -154,7 +177,7 @@ def read_halved_codes(frame: Frame, box: Box) -> np.ndarray:
     """
     layout = _layout(frame.picture.format.name)
     grid = _chroma_box(box, layout)
-    if frame.parity is not None:
+    if frame.parity is not None or frame.stretch != 1:
         return cv2.resize(read_codes(frame, box), (grid.width, grid.height), interpolation=cv2.INTER_AREA)
     luma, *chroma = (_component(frame, layout, index) for index in range(3))
     small = cv2.resize(
@@ -172,6 +195,16 @@ def write_codes(frame: Frame, box: Box, codes: np.ndarray, matte: np.ndarray) ->
     Raises UnsupportedVideo.
     """
     frame.picture.make_writable()  # the decoder may still predict from these planes
+    if frame.stretch != 1:
+        # What differs is squeezed, not what there is: unchanged codes stay as they were, to the bit.
+        around = _around(frame, box)
+        change = _squeezed(codes.astype(np.float32) - read_codes(frame, box), frame.stretch, around, box)
+        shown = np.clip(_squeezed(matte.astype(np.float32), frame.stretch, around, box), 0, 1)
+        coded = replace(frame, stretch=1.0)
+        largest = (1 << frame.picture.format.components[0].bits) - 1
+        new = np.clip(np.rint(read_codes(coded, around) + change), 0, largest).astype(codes.dtype)
+        write_codes(coded, around, new, shown)
+        return
     if frame.parity is None:
         _write(frame, box, codes, matte)
         return

@@ -72,16 +72,18 @@ def frames(spec: MediaSpec, excerpt: Excerpt | None = None, *, threads: int = 2)
             pts = _stamp(picture, last_pts, video)
             picture.pts = pts
             picture.time_base = video.time_base
-            yield Frame(index, pts, video.time_base, picture)
+            yield Frame(index, pts, video.time_base, picture, stretch=video.seen_width / video.width)
             index, last_pts = index + 1, pts
     if index == 0:
         raise BrokenMedia(f"{spec.path}: no picture in it can be decoded.")
 
 
 def rgb(frame: Frame, width: int | None = None, height: int | None = None) -> np.ndarray:
-    """The whole picture as working RGB: (H, W, 3) uint8, scaled where a size is given. Coded pixels, not rotated."""
+    """The whole picture as working RGB: (H, W, 3) uint8, scaled where a size is given. Seen pixels, not rotated."""
+    if width is None and frame.stretch != 1:
+        width, height = round(frame.picture.width * frame.stretch), frame.picture.height
     if frame.parity is not None:
-        lines = rgb(replace(frame, parity=None))[frame.parity :: 2]
+        lines = rgb(replace(frame, parity=None, stretch=1.0))[frame.parity :: 2]
         whole = color.with_lines_between(lines, frame.parity)
         if width is None or height is None:
             return whole
@@ -94,7 +96,7 @@ def rgb(frame: Frame, width: int | None = None, height: int | None = None) -> np
         format="rgb24",
         src_colorspace=_MATRIX.get(int(picture.colorspace), Colorspace.ITU601),
         src_color_range=ColorRange.JPEG if full or picture.format.is_rgb else ColorRange.MPEG,
-        interpolation=None if width is None and height is None else "AREA",
+        interpolation="AREA" if width is not None and width <= picture.width else None,
     ).to_ndarray()
 
 
@@ -163,7 +165,7 @@ def _excerpted(spec: MediaSpec, video: VideoSpec, excerpt: Excerpt, threads: int
             number = int(np.searchsorted(stamps, picture.pts))
             if stamps[number] == picture.pts:
                 picture.time_base = video.time_base
-                yield Frame(number, picture.pts, video.time_base, picture)
+                yield Frame(number, picture.pts, video.time_base, picture, stretch=video.seen_width / video.width)
 
 
 def pictures_of(

@@ -39,7 +39,7 @@ class Focus:
     def marked(self, frame: Frame) -> av.VideoFrame:
         """The frame's picture for that FFmpeg encoder; the same samples, not copied."""
         picture = frame.picture
-        marks = tuple((box.aligned(_GRID, picture.width, picture.height), _FINER) for box in frame.focus)
+        marks = tuple((frame.coded(box).aligned(_GRID, picture.width, picture.height), _FINER) for box in frame.focus)
         if not marks and self._encoder in _ALWAYS:
             marks = ((Box(0, 0, picture.width, picture.height), 0.0),)
         if not marks or self._encoder not in _READING:

@@ -5,6 +5,7 @@ Produced by `decode`, edited through `color`, consumed by `encode`. Carries the 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import cast
@@ -15,7 +16,7 @@ from av.sidedata.sidedata import SideDataContainer
 
 @dataclass(frozen=True)
 class Box:
-    """Half-open pixel rectangle [left, right) x [top, bottom) in coded pixels."""
+    """Half-open pixel rectangle [left, right) x [top, bottom)."""
 
     left: int
     top: int
@@ -56,13 +57,19 @@ class Frame:
     pts: int  # in units of time_base
     time_base: Fraction
     picture: av.VideoFrame
-    focus: tuple[Box, ...] = ()  # where new pixels are looked at: an encoder should be finer there
+    focus: tuple[Box, ...] = ()  # where new pixels are looked at, seen pixels: an encoder should be finer there
+    stretch: float = 1.0  # seen pixels across per coded one: of a squeezed picture boxes and codes are as it is shown
     parity: int | None = None  # of the lines that are read and written: 0 top field, 1 bottom field; None: all lines
 
     @property
     def seconds(self) -> float:
         """Presentation time in seconds on the container's clock."""
         return float(self.pts * self.time_base)
+
+    def coded(self, box: Box, margin: int = 0) -> Box:
+        """What of the coded picture a box of the seen one shows, and so many columns on either side."""
+        left, right = math.floor(box.left / self.stretch) - margin, math.ceil(box.right / self.stretch) + margin
+        return Box(left, box.top, right, box.bottom).clipped(self.picture.width, self.picture.height)
 
     def of_field(self, parity: int) -> Frame:
         """The same picture, of which one field is seen, its lines doubled, and edited."""

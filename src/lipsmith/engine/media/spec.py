@@ -40,6 +40,9 @@ class Coding:
         return (1 << self.bit_depth) - 1
 
 
+_NEARLY_SQUARE = Fraction(115, 100)  # faces come broader and narrower than that
+
+
 @dataclass(frozen=True)
 class VideoSpec:
     """The picture stream to be dubbed."""
@@ -69,6 +72,12 @@ class VideoSpec:
     @property
     def coding(self) -> Coding:
         return Coding(self.pix_fmt, self.bit_depth, self.color)
+
+    @property
+    def seen_width(self) -> int:
+        """Of its pictures as they are looked at: in square pixels where the coded ones are far from it."""
+        is_squeezed = self.sample_aspect > _NEARLY_SQUARE
+        return 2 * round(self.width * self.sample_aspect / 2) if is_squeezed else self.width
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,7 @@ class Moment:
     """A frame worth looking at."""
 
     index: int
-    mouth: Box  # in the source, coded pixels
+    mouth: Box  # in the source as it is seen, pixels
 
 
 @dataclass(frozen=True)

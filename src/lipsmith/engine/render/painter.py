@@ -89,7 +89,7 @@ class Painter:
         """`coding`: of the library's codes; `video`: of the plates. Raises UnsupportedVideo."""
         self._library, self._recoding = library, color.between(coding, video.coding)
         self._full, self._codec = video.coding.full, video.codec
-        self._size = video.width, video.height
+        self._size = video.seen_width, video.height
         self._quarter_chroma = color.has_quarter_chroma(video.pix_fmt)
         self._tones, self._library_tones = color.Tones.of(video.coding), color.Tones.of(coding)
         spans = self._tones.luma_span / self._full, self._library_tones.luma_span / coding.full

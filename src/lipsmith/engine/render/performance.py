@@ -188,13 +188,13 @@ class Performance:
 
     def _lips(self, aim: Aim) -> Box:
         """Where the new lips are, and a little around them."""
-        return box_around(aim.lower[mouth.OUTER], _AROUND_LIPS * aim.unit, self._video.width, self._video.height)
+        return box_around(aim.lower[mouth.OUTER], _AROUND_LIPS * aim.unit, self._video.seen_width, self._video.height)
 
     def _task(self, part: Part, row: int, seen: tuple[Frame, _Moment]) -> _Task:
         frame, moment = seen
         target, frame = part.target, replace(frame, parity=moment.parity)
         aim, region = target.between(row, moment.later), target.measured.region_at(target.rows[row])
-        box = paint_box(aim.plate, aim.lower, aim.unit, self._video.width, self._video.height)
+        box = paint_box(aim.plate, aim.lower, aim.unit, self._video.seen_width, self._video.height)
         (lower_face,) = lower_faces(aim.placement)
         detail = float(target.measured.detail[target.rows[row]])
         plate = Plate(color.read_codes(frame, box), box, aim.plate, aim.unit, detail, part.shot)
