@@ -25,6 +25,7 @@ from lipsmith.engine.media.coded import Coded, CodedFiles, save
 from lipsmith.engine.media.encode import RunEncoders, VideoEncoder, plan_video
 from lipsmith.engine.media.frame import Frame
 from lipsmith.engine.media.graft import SplicedVideo
+from lipsmith.engine.media.matroska import show_as
 from lipsmith.engine.media.newtrack import LaidTrack, NewTrack, Sound
 from lipsmith.engine.media.paced import Paced
 from lipsmith.engine.media.place import appearing_whole, close_quietly, require_place, writing
@@ -196,12 +197,14 @@ def _write(
             _mux(output, others.until(None), part)
         with writing(part):
             output.close()
+            aspect_kept = _aspect_kept(part, muxer, video)
     progress("write", count, count)
     told = (
         *plan.differences,
         *(heard.plan.differences if heard else ()),
         *copier.differences,
         *_container_differences(source, muxer),
+        *([] if aspect_kept else [f"The file does not tell the aspect of its pixels, which is {video.sample_aspect}."]),
     )
     if (missing := video.frame_count_from_content - count) > 0:
         told = (*told, f"{missing} of the source's pictures cannot be decoded and are left out.")
@@ -393,6 +396,19 @@ def _same_family(source: MediaSpec, muxer: str) -> bool:
     """Does the output's container use the source's kind of codec tags?"""
     names = source.container.split(",")
     return muxer in names or (muxer in _MOV_FAMILY and "mov" in names)
+
+
+def _aspect_kept(part: Path, muxer: str, video: VideoSpec) -> bool:
+    """Does the new file say how broad its pixels are? Where PyAV could not tell the muxer the header is mended."""
+    if video.sample_aspect == 1 or _says(part, video):
+        return True
+    mended = muxer in ("matroska", "webm") and show_as(part, (video.width, video.height), video.sample_aspect)
+    return mended and _says(part, video)
+
+
+def _says(part: Path, video: VideoSpec) -> bool:
+    with open_input(part) as container:
+        return container.streams.video[0].sample_aspect_ratio == video.sample_aspect
 
 
 def _container_differences(source: MediaSpec, muxer: str) -> Iterator[str]:
