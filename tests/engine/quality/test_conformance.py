@@ -6,6 +6,7 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import pytest
 from tests import synthetic
 from tests.synthetic import Look, Track
@@ -53,6 +54,29 @@ def test_another_first_voice_is_no_difference(source: Path, tmp_path: Path) -> N
 def test_changed_pictures_are_seen(source: Path, tmp_path: Path, change: dict[str, object], expected: set[str]) -> None:
     dub = synthetic.movie(tmp_path / "b.mp4", replace(LOOK, **change), (Track(), Track(hertz=300)), **BASE)  # type: ignore[arg-type]
     assert expected <= codes(source, dub)
+
+
+def test_samples_are_cut_into_packets_anywhere(tmp_path: Path) -> None:
+    """A container's chunks end where the muxer lays them; other samples are another track."""
+    tracks = Track("pcm_s24le"), Track("pcm_s24le", hertz=300)
+    source = synthetic.movie(tmp_path / "a.mov", LOOK, tracks)
+    recut = tmp_path / "c.mov"
+    with av.open(str(source)) as old, av.open(str(recut), "w") as new:
+        streams = [new.add_stream_from_template(stream) for stream in old.streams]
+        for packet in old.demux():
+            if packet.size and packet.stream.type == "video":
+                packet.stream = streams[packet.stream.index]
+                new.mux(packet)
+            elif packet.size:
+                half = packet.size // 12 * 6
+                for start, part in ((0, bytes(packet)[:half]), (half, bytes(packet)[half:])):
+                    cut = av.Packet(part)
+                    cut.pts = cut.dts = (packet.pts or 0) + start // 6
+                    cut.time_base, cut.stream = packet.time_base, streams[packet.stream.index]
+                    new.mux(cut)
+    assert "copied_packets" not in codes(source, recut)
+    other = synthetic.movie(tmp_path / "d.mov", LOOK, (tracks[0], Track("pcm_s24le", hertz=301)))
+    assert "copied_packets" in codes(source, other)
 
 
 @pytest.mark.parametrize(
