@@ -261,6 +261,10 @@ def smooth(track: FaceTrack, frame_rate: float) -> None:
         pace = frame_rate * (length / (rows.stop - rows.start))
         window = max(5, 2 * round(_SMOOTH_SECONDS * pace / 2) + 1)
         size = min(window, length if length % 2 else length - 1)
+        if length == rows.stop - rows.start:  # an hour of them is large: nothing is copied for nothing
+            if size >= 5:
+                track.landmarks[rows] = _fitted(track.landmarks[rows], size)
+            continue
         counts = np.diff(np.append(first, rows.stop - rows.start))
         pictures = np.add.reduceat(track.landmarks[rows], first) / counts[:, None, None].astype(np.float32)
         track.landmarks[rows] = np.repeat(_fitted(pictures, size) if size >= 5 else pictures, counts, 0)

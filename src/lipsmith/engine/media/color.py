@@ -127,17 +127,20 @@ def _around(frame: Frame, box: Box) -> Box:
 
 
 def _unsqueezed(codes: np.ndarray, stretch: float, around: Box, box: Box) -> np.ndarray:
-    """(h, w, 3) codes of the coded columns of `around` as they are seen in `box`."""
-    to_coded = np.array([[1 / stretch, 0, (box.left + 0.5) / stretch - 0.5 - around.left], [0, 1, 0]])
-    flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
-    return cv2.warpAffine(codes, to_coded, (box.width, box.height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    """(h, w, 3) codes of the coded columns of `around` as they are seen in `box`; beyond the picture its edge."""
+    return _columns(codes, 1 / stretch, around, box, cv2.BORDER_REPLICATE)
 
 
 def _squeezed(values: np.ndarray, stretch: float, around: Box, box: Box) -> np.ndarray:
     """The way back, of float32 that is zero outside `box`."""
-    to_seen = np.array([[stretch, 0, (around.left + 0.5) * stretch - 0.5 - box.left], [0, 1, 0]])
-    flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
-    return cv2.warpAffine(values, to_seen, (around.width, box.height), flags=flags)
+    return _columns(values, stretch, box, around, cv2.BORDER_CONSTANT)
+
+
+def _columns(values: np.ndarray, step: float, of: Box, wanted: Box, border: int) -> np.ndarray:
+    """What lies in the columns of one box, sampled by a cubic spline where those of another lie, `step` apart."""
+    first = (wanted.left + 0.5) * step - 0.5 - of.left
+    matrix, flags = np.array([[step, 0, first], [0, 1, 0]]), cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
+    return cv2.warpAffine(values, matrix, (wanted.width, len(values)), flags=flags, borderMode=border)
 
 
 def with_lines_between(lines: np.ndarray, parity: int) -> np.ndarray:
@@ -197,12 +200,12 @@ def write_codes(frame: Frame, box: Box, codes: np.ndarray, matte: np.ndarray) ->
     frame.picture.make_writable()  # the decoder may still predict from these planes
     if frame.stretch != 1:
         # What differs is squeezed, not what there is: unchanged codes stay as they were, to the bit.
-        around = _around(frame, box)
-        change = _squeezed(codes.astype(np.float32) - read_codes(frame, box), frame.stretch, around, box)
+        coded, around = replace(frame, stretch=1.0), _around(frame, box)
+        there = read_codes(coded, around)
+        seen = _unsqueezed(there, frame.stretch, around, box)
+        change = _squeezed(codes.astype(np.float32) - seen, frame.stretch, around, box)
         shown = np.clip(_squeezed(matte.astype(np.float32), frame.stretch, around, box), 0, 1)
-        coded = replace(frame, stretch=1.0)
-        largest = (1 << frame.picture.format.components[0].bits) - 1
-        new = np.clip(np.rint(read_codes(coded, around) + change), 0, largest).astype(codes.dtype)
+        new = np.clip(np.rint(there + change), 0, _largest(frame)).astype(codes.dtype)
         write_codes(coded, around, new, shown)
         return
     if frame.parity is None:
@@ -221,7 +224,7 @@ def _write(frame: Frame, box: Box, codes: np.ndarray, matte: np.ndarray) -> None
     layout = _layout(frame.picture.format.name)
     matte = np.ascontiguousarray(matte, np.float32)
     target = _component(frame, layout, 0)[box.top : box.bottom, box.left : box.right]
-    largest = (1 << frame.picture.format.components[0].bits) - 1
+    largest = _largest(frame)
     luma, *chroma = cv2.split(codes)
     _blend(target, luma, matte, largest)
     chroma_box = _chroma_box(box, layout)
@@ -335,6 +338,10 @@ def _yuv_to_rgb(matrix: int, sample_range: str, bit_depth: int) -> np.ndarray:
     scaled = _unit_to_rgb(matrix) * np.array([255 / luma_span, 255 / chroma_span, 255 / chroma_span])
     offset = -scaled @ np.array([black, 128 * step, 128 * step])
     return np.column_stack([scaled, offset]).astype(np.float32)
+
+
+def _largest(frame: Frame) -> int:
+    return (1 << frame.picture.format.components[0].bits) - 1
 
 
 def _component(frame: Frame, layout: _Layout, index: int) -> np.ndarray:

@@ -72,7 +72,7 @@ def frames(spec: MediaSpec, excerpt: Excerpt | None = None, *, threads: int = 2)
             pts = _stamp(picture, last_pts, video)
             picture.pts = pts
             picture.time_base = video.time_base
-            yield Frame(index, pts, video.time_base, picture, stretch=video.seen_width / video.width)
+            yield Frame(index, pts, video.time_base, picture, stretch=video.stretch)
             index, last_pts = index + 1, pts
     if index == 0:
         raise BrokenMedia(f"{spec.path}: no picture in it can be decoded.")
@@ -165,7 +165,7 @@ def _excerpted(spec: MediaSpec, video: VideoSpec, excerpt: Excerpt, threads: int
             number = int(np.searchsorted(stamps, picture.pts))
             if stamps[number] == picture.pts:
                 picture.time_base = video.time_base
-                yield Frame(number, picture.pts, video.time_base, picture, stretch=video.seen_width / video.width)
+                yield Frame(number, picture.pts, video.time_base, picture, stretch=video.stretch)
 
 
 def pictures_of(

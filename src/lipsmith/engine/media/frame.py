@@ -71,8 +71,8 @@ class Frame:
         left, right = math.floor(box.left / self.stretch) - margin, math.ceil(box.right / self.stretch) + margin
         return Box(left, box.top, right, box.bottom).clipped(self.picture.width, self.picture.height)
 
-    def of_field(self, parity: int) -> Frame:
-        """The same picture, of which one field is seen, its lines doubled, and edited."""
+    def of_field(self, parity: int | None) -> Frame:
+        """The same picture, of which one field is seen, its lines doubled, and edited; None: all of it is."""
         return replace(self, parity=parity)
 
 

@@ -28,8 +28,8 @@ class HeldFinder:
     def push(self, rgb_small: np.ndarray, index: int) -> None:
         """The next picture, (h, w, 3) uint8 of one constant size."""
         grey = cv2.cvtColor(rgb_small, cv2.COLOR_RGB2GRAY)
-        follows = self._before is not None and index == self._indices[-1] + 1
-        self._changes.append(_change(grey, self._before) if follows and self._before is not None else np.inf)
+        before = self._before if self._indices and index == self._indices[-1] + 1 else None
+        self._changes.append(np.inf if before is None else _change(grey, before))
         self._indices.append(index)
         self._before = grey
 

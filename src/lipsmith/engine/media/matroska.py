@@ -19,6 +19,7 @@ _ENTRY, _TYPE, _VIDEO, _CRC = 0xAE, 0x83, 0xE0, 0xBF
 _SEEK, _SEEK_ID, _SEEK_POSITION = 0x4DBB, 0x53AB, 0x53AC
 _SHOWN_WIDTH, _SHOWN_HEIGHT, _SHOWN_UNIT = 0x54B0, 0x54BA, 0x54B2
 _PICTURES, _ASPECT = b"\x01", 3  # a track's type; the unit of a shown size that is only a ratio
+_VOID_HEAD = 9  # octets, with the longest of sizes: any length can be told so
 _HEADER_OCTETS = 1 << 20  # more than any header before its tracks end
 
 
@@ -62,9 +63,10 @@ def _changed(header: bytes, size: tuple[int, int], sample_aspect: Fraction) -> b
     new_tracks = _packed(_TRACKS, _checked(body[: entry.start] + new_entry + body[entry.body.stop :]))
     more = len(new_tracks) - (tracks.body.stop - tracks.start)
     left = (info.start - room.start) - more
-    if left < 9:
+    if left < _VOID_HEAD:
         raise ValueError("no room")
-    empty = b"\xec\x01" + (left - 9).to_bytes(7, "big") + bytes(left - 9)
+    length = left - _VOID_HEAD
+    empty = bytes([_VOID, 1]) + length.to_bytes(_VOID_HEAD - 2, "big") + bytes(length)
     new_index = _packed(_SEEK_HEAD, _checked(_moved(header[index.body], {_INFO, _TRACKS}, more)))
     parts = [header[: index.start], new_index, empty, header[info.start : tracks.start], new_tracks]
     changed = b"".join([*parts, header[tracks.body.stop :]])

@@ -30,7 +30,14 @@ from lipsmith.engine.media.newtrack import LaidTrack, NewTrack, Sound
 from lipsmith.engine.media.paced import Paced
 from lipsmith.engine.media.place import appearing_whole, close_quietly, require_place, writing
 from lipsmith.engine.media.priority import keeping_priority
-from lipsmith.engine.media.probe import codec_name, first_picture, open_input, require_video, video_stream
+from lipsmith.engine.media.probe import (
+    codec_name,
+    first_picture,
+    main_video_stream,
+    open_input,
+    require_video,
+    video_stream,
+)
 from lipsmith.engine.media.probe import packets as demuxed
 from lipsmith.engine.media.recode import Recoder
 from lipsmith.engine.media.soundtrack import Voice, is_refused, plan_sound
@@ -408,7 +415,8 @@ def _aspect_kept(part: Path, muxer: str, video: VideoSpec) -> bool:
 
 def _says(part: Path, video: VideoSpec) -> bool:
     with open_input(part) as container:
-        return container.streams.video[0].sample_aspect_ratio == video.sample_aspect
+        stream = main_video_stream(container)
+        return stream is not None and stream.sample_aspect_ratio == video.sample_aspect
 
 
 def _container_differences(source: MediaSpec, muxer: str) -> Iterator[str]:

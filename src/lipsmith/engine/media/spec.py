@@ -74,6 +74,11 @@ class VideoSpec:
         return Coding(self.pix_fmt, self.bit_depth, self.color)
 
     @property
+    def stretch(self) -> float:
+        """Seen pixels across per coded one."""
+        return self.seen_width / self.width
+
+    @property
     def seen_width(self) -> int:
         """Of its pictures as they are looked at: in square pixels where the coded ones are far from it."""
         is_squeezed = self.sample_aspect > _NEARLY_SQUARE

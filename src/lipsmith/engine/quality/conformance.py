@@ -317,9 +317,9 @@ def _compared(tags: tuple[tuple[str, str], ...]) -> Iterator[tuple[str, str]]:
     """Keys in lower case, since Matroska writes them in upper case; "und" is no language."""
     for key, value in tags:
         key = key.lower()
-        unwritten = key in _UNCOMPARED_TAGS or key.startswith(_UNCOMPARED_PREFIXES)
-        unwritten = unwritten or key.endswith(_UNCOMPARED_ENDINGS)
-        if not unwritten and not (key == "language" and value == "und"):
+        if key in _UNCOMPARED_TAGS or key.startswith(_UNCOMPARED_PREFIXES) or key.endswith(_UNCOMPARED_ENDINGS):
+            continue
+        if not (key == "language" and value == "und"):
             yield key, value
 
 

@@ -192,7 +192,7 @@ class Performance:
 
     def _task(self, part: Part, row: int, seen: tuple[Frame, _Moment]) -> _Task:
         frame, moment = seen
-        target, frame = part.target, replace(frame, parity=moment.parity)
+        target, frame = part.target, frame.of_field(moment.parity)
         aim, region = target.between(row, moment.later), target.measured.region_at(target.rows[row])
         box = paint_box(aim.plate, aim.lower, aim.unit, self._video.seen_width, self._video.height)
         (lower_face,) = lower_faces(aim.placement)
